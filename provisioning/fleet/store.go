@@ -1,0 +1,334 @@
+// Package fleet holds the nouns of Offhook (domain, user, line, device), their rules, and the store that keeps them.
+//
+// State has three classes. Records, the nouns, are written rarely: a Tx changes them in memory and in the Journal, all or
+// nothing, journal first. Sightings, what phones do all the time, live in Sightings with locks of their own and never pass
+// through the records' single writer. Events are a bounded ring a device, kept with the sightings.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-memdb"
+)
+
+// Options are what a store is opened with. All fields are required but JournalTimeout.
+type Options struct {
+	Journal        Journal
+	Key            []byte           // KeySize bytes; seals secrets in the journal
+	Now            func() time.Time // the clock
+	Rand           io.Reader        // for ids, secrets and nonces
+	JournalTimeout time.Duration    // bound on one journal write; 0 = 5 s
+}
+
+// Store keeps the records: memdb for reading, a Journal for keeping.
+type Store struct {
+	db      *memdb.MemDB
+	tables  map[string]*table
+	codec   *codec
+	opts    Options
+	rev     atomic.Uint64
+	writer  sync.Mutex  // one writer; held from the first read of a transaction until its revision is published
+	broken  atomic.Bool // the journal's outcome is not known: writes are refused until a Load agrees
+	mu      sync.Mutex  // guards watchers and advanced
+	watch   map[int]func([]Change)
+	nextID  int
+	advance chan struct{} // closed and replaced at every commit
+}
+
+// Change is one record before and after a commit: values of the nouns (Device, not *Device), nil where there is none.
+type Change struct {
+	Before, After any
+}
+
+// Open reads the journal into memory.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.JournalTimeout == 0 {
+		o.JournalTimeout = 5 * time.Second
+	}
+	c, err := newCodec(o.Key, o.Rand)
+	if err != nil {
+		return nil, err
+	}
+	tables := schema()
+	db, err := memdb.NewMemDB(memSchema(tables))
+	if err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	s := &Store{db: db, tables: map[string]*table{}, codec: c, opts: o, watch: map[int]func([]Change){}, advance: make(chan struct{})}
+	for _, t := range tables {
+		s.tables[t.name] = t
+	}
+	if err := s.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close closes the journal.
+func (s *Store) Close() error { return s.opts.Journal.Close() }
+
+// Revision counts the commits. Anything derived from records is good as long as it stands still.
+func (s *Store) Revision() uint64 { return s.rev.Load() }
+
+// Ready reports nil while writes are possible.
+func (s *Store) Ready() error {
+	if s.broken.Load() {
+		return ErrReadOnly
+	}
+	return nil
+}
+
+// View runs fn on a consistent snapshot.
+func (s *Store) View(fn func(*Snap) error) error { return fn(s.Snap()) }
+
+// Snap returns a consistent snapshot. It costs nothing to keep and need not be closed.
+func (s *Store) Snap() *Snap { return &Snap{txn: s.db.Txn(false)} }
+
+// Update runs fn and then writes what it changed, to the journal first. An error from fn or from the journal leaves
+// everything as it was. fn may run again when another node wrote first, so it must have no effect but on tx.
+func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
+	for {
+		rev := s.rev.Load()
+		err := s.try(ctx, fn)
+		if !errors.Is(err, ErrRevision) {
+			return err
+		}
+		if err := s.await(ctx, rev); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) try(ctx context.Context, fn func(*Tx) error) error {
+	if err := s.heal(ctx); err != nil {
+		return err
+	}
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	txn := s.db.Txn(true)
+	defer txn.Abort()
+	txn.TrackChanges()
+	rev := s.rev.Load()
+	tx := &Tx{Snap: Snap{txn: txn}, store: s, rev: rev + 1, now: s.opts.Now().UTC()}
+	if err := fn(tx); err != nil {
+		return err
+	}
+	muts := txn.Changes()
+	if len(muts) == 0 {
+		return nil
+	}
+	entries, err := s.entries(muts)
+	if err != nil {
+		return err
+	}
+	if err := s.journal(ctx, rev, entries); err != nil {
+		return err
+	}
+	s.commit(txn, rev+1)
+	return nil
+}
+
+// journal appends within the time limit, whatever the caller's context allows: once begun, a write is seen through.
+func (s *Store) journal(ctx context.Context, rev uint64, entries []Entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opts.JournalTimeout)
+	defer cancel()
+	err := s.opts.Journal.Append(ctx, rev, entries)
+	switch {
+	case err == nil, errors.Is(err, ErrRevision):
+		return err
+	case errors.Is(err, ErrOutcome):
+		s.broken.Store(true)
+	}
+	return fmt.Errorf("%w: %w", ErrReadOnly, err)
+}
+
+// heal loads the journal again after a write of unknown outcome.
+func (s *Store) heal(ctx context.Context) error {
+	if !s.broken.Load() {
+		return nil
+	}
+	if err := s.Reload(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	}
+	s.broken.Store(false)
+	return nil
+}
+
+func (s *Store) entries(muts memdb.Changes) ([]Entry, error) {
+	var out []Entry
+	for _, m := range muts {
+		if m.Deleted() {
+			out = append(out, Entry{Table: m.Table, ID: m.Before.(record).key()})
+			continue
+		}
+		r := m.After.(record)
+		value, err := s.codec.encode(r)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Entry{Table: m.Table, ID: r.key(), Value: value})
+	}
+	return out, nil
+}
+
+// Reload replaces everything in memory by what the journal holds.
+func (s *Store) Reload(ctx context.Context) error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	txn := s.db.Txn(true)
+	defer txn.Abort()
+	txn.TrackChanges()
+	for name := range s.tables {
+		if _, err := txn.DeleteAll(name, byID); err != nil {
+			return fmt.Errorf("clear %s: %w", name, err)
+		}
+	}
+	rev, err := s.opts.Journal.Load(ctx, func(e Entry) error { return s.apply(txn, e) })
+	if err != nil {
+		return fmt.Errorf("load journal: %w", err)
+	}
+	s.commit(txn, rev)
+	return nil
+}
+
+// Follow applies what other nodes write until ctx ends. It returns at once when the journal is this node's alone.
+func (s *Store) Follow(ctx context.Context) error {
+	f, ok := s.opts.Journal.(Follower)
+	if !ok {
+		return nil
+	}
+	for {
+		err := f.Follow(ctx, s.rev.Load(), s.applyRemote)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrGap):
+			if err := s.Reload(ctx); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		}
+	}
+}
+
+func (s *Store) applyRemote(rev uint64, entries []Entry) error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	txn := s.db.Txn(true)
+	defer txn.Abort()
+	if rev <= s.rev.Load() {
+		return nil // our own write, come back
+	}
+	txn.TrackChanges()
+	for _, e := range entries {
+		if err := s.apply(txn, e); err != nil {
+			return err
+		}
+	}
+	s.commit(txn, rev)
+	return nil
+}
+
+func (s *Store) apply(txn *memdb.Txn, e Entry) error {
+	t, ok := s.tables[e.Table]
+	if !ok {
+		return fmt.Errorf("journal has a table %q that this version does not know", e.Table)
+	}
+	if e.Value == nil {
+		_, err := txn.DeleteAll(e.Table, byID, e.ID)
+		return err
+	}
+	r, err := s.codec.decode(t, e.ID, e.Value)
+	if err != nil {
+		return err
+	}
+	return txn.Insert(e.Table, r)
+}
+
+// commit makes a transaction visible, then its revision, then tells the watchers. In this order: whoever derives
+// something from records and remembers the revision first can only be too fresh, never stale.
+func (s *Store) commit(txn *memdb.Txn, rev uint64) {
+	muts := txn.Changes()
+	txn.Commit()
+	s.rev.Store(rev)
+	s.mu.Lock()
+	close(s.advance)
+	s.advance = make(chan struct{})
+	fns := slices.Collect(maps.Values(s.watch))
+	s.mu.Unlock()
+	if len(fns) == 0 {
+		return
+	}
+	changes := changesOf(muts)
+	for _, fn := range fns {
+		fn(changes)
+	}
+}
+
+// await returns once the store stands past rev.
+func (s *Store) await(ctx context.Context, rev uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.JournalTimeout)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		next := s.advance
+		s.mu.Unlock()
+		if s.rev.Load() > rev {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: another node wrote, and its change has not arrived", ErrReadOnly)
+		}
+	}
+}
+
+// Watch calls fn after every commit, in the order of the commits, until cancel is called. The next writer waits for it: fn
+// must be quick and must not write.
+func (s *Store) Watch(fn func([]Change)) (cancel func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := s.nextID
+	s.nextID++
+	s.watch[id] = fn
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watch, id)
+	}
+}
+
+func changesOf(muts memdb.Changes) []Change {
+	out := make([]Change, 0, len(muts))
+	for _, m := range muts {
+		out = append(out, Change{Before: value(m.Before), After: value(m.After)})
+	}
+	return out
+}
+
+// value gives a record away as a value of its noun.
+func value(v any) any {
+	switch r := v.(type) {
+	case *Domain:
+		return r.clone()
+	case *User:
+		return r.clone()
+	case *Line:
+		return r.clone()
+	case *Device:
+		return r.clone()
+	case *Profile:
+		return r.clone()
+	}
+	return nil
+}

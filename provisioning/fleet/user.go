@@ -1,0 +1,187 @@
+package fleet
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// User is a person or a resource (a lobby, a door) of a domain: identity, sign-in and permissions. A user need not have
+// a line or a device.
+type User struct {
+	ID                 string           `json:"id"`
+	DomainID           string           `json:"domain_id"`
+	Purpose            string           `json:"purpose"` // person, resource or call_routing
+	FirstName          string           `json:"first_name"`
+	LastName           string           `json:"last_name"`
+	DisplayNameSet     string           `json:"display_name,omitempty"` // overrides "First Last"
+	Email              string           `json:"email,omitempty"`        // signs in; unique in the domain whatever its case
+	EmailVerifiedAt    *time.Time       `json:"email_verified_at,omitempty"`
+	NotificationEmails []string         `json:"notification_emails,omitempty"` // where voicemail and fax notices go
+	Department         string           `json:"department,omitempty"`
+	Language           string           `json:"language,omitempty"` // BCP 47; "" = the domain's
+	ExtensionNumber    string           `json:"extension_number"`
+	Scope              string           `json:"scope"`
+	Permissions        AdminPermissions `json:"admin_permissions"`
+	LoginEnabled       bool             `json:"login_enabled"`
+	PasswordHash       Secret           `json:"password_hash,omitzero"` // argon2id
+	Voicemail          Voicemail        `json:"voicemail"`
+	CallerID           CallerID         `json:"caller_id"`
+	GroupIDs           []string         `json:"group_ids,omitempty"`
+	LicenseSKUs        []string         `json:"license_skus,omitempty"`
+	RoleID             string           `json:"role_id,omitempty"`
+	TemplateID         string           `json:"template_id,omitempty"`
+	WelcomeEmail       string           `json:"welcome_email,omitempty"` // default, custom or none
+	Meta
+}
+
+// AdminPermissions are what a user may do as an administrator, beside what the scope gives.
+type AdminPermissions struct {
+	Mode   string   `json:"mode"` // super, custom or none
+	Grants []string `json:"grants,omitempty"`
+}
+
+// Voicemail is the user's mailbox.
+type Voicemail struct {
+	Enabled bool   `json:"enabled"`
+	PINHash Secret `json:"pin_hash,omitzero"`
+}
+
+// CallerID is what others see. Number and EmergencyNumber are E.164 or an extension, always strings: leading zeros count.
+type CallerID struct {
+	Name            string `json:"name,omitempty"`
+	Number          string `json:"number,omitempty"`
+	EmergencyNumber string `json:"emergency_number,omitempty"`
+}
+
+// Scopes are the values of User.Scope, from least to most.
+func Scopes() []string {
+	return []string{"no_portal", "simple_user", "basic_user", "call_center_agent", "call_center_supervisor", "site_manager", "office_manager"}
+}
+
+// Grants are what AdminPermissions of mode custom choose from.
+func Grants() []string {
+	return []string{"pbx:configure", "invoices:view", "invoices:pay", "reports:view"}
+}
+
+// DisplayName is what phones and lists show.
+func (u User) DisplayName() string {
+	if u.DisplayNameSet != "" {
+		return u.DisplayNameSet
+	}
+	return strings.TrimSpace(u.FirstName + " " + u.LastName)
+}
+
+// Tags are the literal facts about what a user still lacks (requirements R90).
+func (u User) Tags() []string {
+	tags := []string{}
+	email, password, pin := u.Email != "", !u.PasswordHash.IsZero(), !u.Voicemail.PINHash.IsZero()
+	if !email {
+		tags = append(tags, "setup_required")
+	}
+	if email && !password && !pin {
+		tags = append(tags, "new")
+	}
+	if !password {
+		tags = append(tags, "password_required")
+	}
+	return tags
+}
+
+// SetupState is the one tag that is shown: setup_required before new before password_required before ready. A user who
+// never signs in is not nagged about a password (R91).
+func (u User) SetupState() string {
+	unattended := u.Scope == "no_portal"
+	for _, t := range u.Tags() {
+		switch {
+		case t == "password_required" && (unattended || !u.LoginEnabled):
+		case t == "setup_required" && unattended: // a lobby phone will never have an address
+		default:
+			return t
+		}
+	}
+	return "ready"
+}
+
+// Check reports every rule that the user breaks, given the domain it is in.
+func (u User) Check(d Domain) error {
+	var e errs
+	e.add(checkText("/first_name", u.FirstName, 1, 64))
+	e.add(checkText("/last_name", u.LastName, 0, 64))
+	if d.Policy.RequireLastName && u.LastName == "" {
+		e.add(invalid("/last_name", "required", "this domain requires a last name"))
+	}
+	if d.Policy.RequireEmail && u.Email == "" {
+		e.add(invalid("/email", "required", "this domain requires an e-mail address"))
+	}
+	e.add(checkText("/display_name", u.DisplayNameSet, 0, 128))
+	e.add(checkText("/department", u.Department, 0, 64))
+	e.add(checkEmail("/email", u.Email))
+	e.add(oneOf("/purpose", u.Purpose, "person", "resource", "call_routing"))
+	e.add(oneOf("/scope", u.Scope, Scopes()...))
+	e.add(oneOf("/welcome_email", u.WelcomeEmail, "", "default", "custom", "none"))
+	e.add(checkLanguage("/language", u.Language))
+	e.add(u.checkLists())
+	e.add(u.Permissions.check())
+	e.add(At("/caller_id", u.CallerID.check()))
+	if u.LoginEnabled && u.Email == "" {
+		e.add(invalid("/email", "login-needs-email", "signing in needs an e-mail address; give one or leave login_enabled out"))
+	}
+	e.add(d.checkExtension("/extension_number", u.ExtensionNumber))
+	return e.join()
+}
+
+func (u User) checkLists() error {
+	var e errs
+	if len(u.NotificationEmails) > 5 {
+		e.add(invalid("/notification_emails", "too-many", "at most 5 notification addresses"))
+	}
+	for i, a := range u.NotificationEmails {
+		e.add(checkEmail("/notification_emails/"+strconv.Itoa(i), a))
+	}
+	return e.join()
+}
+
+func (p AdminPermissions) check() error {
+	if err := oneOf("/admin_permissions/mode", p.Mode, "super", "custom", "none"); err != nil {
+		return err
+	}
+	if p.Mode != "custom" && len(p.Grants) > 0 {
+		return invalid("/admin_permissions/grants", "grants-need-custom", `grants go with mode "custom" only`)
+	}
+	for i, g := range p.Grants {
+		if err := oneOf("/admin_permissions/grants/"+strconv.Itoa(i), g, Grants()...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c CallerID) check() error {
+	var e errs
+	e.add(checkText("/name", c.Name, 0, 64))
+	e.add(checkNumber("/number", c.Number))
+	e.add(checkNumber("/emergency_number", c.EmergencyNumber))
+	return e.join()
+}
+
+// checkExtension holds a number against the numbering plan and the reserved space (R23, R24).
+func (d Domain) checkExtension(path, n string) error {
+	switch {
+	case !isDigits(n, 2, 10):
+		return invalid(path, "extension-invalid", "an extension is a string of 2 to 10 digits")
+	case d.reservedBy(n) != "":
+		return invalid(path, "extension-reserved", "this number cannot be given out: "+d.reservedBy(n))
+	case !d.planned(n):
+		return invalid(path, "extension-outside-plan", "this number is outside the numbering plan: "+d.planText())
+	}
+	return nil
+}
+
+func (u User) clone() User {
+	u.NotificationEmails = cloneSlice(u.NotificationEmails)
+	u.Permissions.Grants = cloneSlice(u.Permissions.Grants)
+	u.GroupIDs = cloneSlice(u.GroupIDs)
+	u.LicenseSKUs = cloneSlice(u.LicenseSKUs)
+	return u
+}
