@@ -18,6 +18,10 @@ type Manifest struct {
 	Files    []File     `toml:"file"`
 	Uploads  []Upload   `toml:"upload"`
 	Examples []Example  `toml:"example"` // executed against the whole catalogue
+
+	// Tables translate our words into the maker's: [table.language] with de = 'German'. Templates read them with
+	// {{lookup "language" .Language}}.
+	Tables map[string]map[string]string `toml:"table"`
 }
 
 // Notify is the SIP event that a maker's phones act on.
@@ -58,7 +62,7 @@ type Identify struct {
 	Model     string   `toml:"model"`      // fixed model, where the pattern itself names it
 	Code      bool     `toml:"code"`       // the model group holds a Model.Codes value, to be looked up
 	Strip     []string `toml:"strip"`      // prefixes to drop from the model group before look-up: 'SIP-'
-	Weak      bool     `toml:"weak"`       // a shape that other makers use too: counts only when the OUI agrees
+	Weak      bool     `toml:"weak"`       // a shape that other makers use too: counts only when the OUI of its MAC, or the path's, agrees
 	NoVersion bool     `toml:"no_version"` // the version seen here is not the firmware's (a boot loader's)
 	Common    bool     `toml:"common"`     // the same request comes from several models: the model is not claimed
 }

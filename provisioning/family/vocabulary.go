@@ -17,7 +17,7 @@ func (Secret) GoString() string { return "***" }
 
 // Common is what a template of scope "model" sees: one file for every phone of a model, so never a secret.
 type Common struct {
-	Maker string // family id, lower case: "yealink"
+	Maker string // family id, lower case
 	Model Model  // the catalogue's row; Model.ID is "" while the model is not known
 
 	BaseURL     string // where the phone fetches its files, with a trailing slash and without credentials
