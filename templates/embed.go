@@ -5,5 +5,5 @@ import "embed"
 
 // FS is the embedded layer of the catalogue. all: keeps files whose name begins with an underscore.
 //
-//go:embed all:*
+//go:embed */family.toml all:*/files
 var FS embed.FS

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -17,9 +16,9 @@ import (
 func (v *validator) templates() {
 	for i := range v.Files {
 		f := &v.Files[i]
-		dot := typeCommon
-		if f.Scope == scopeDevice {
-			dot = typePhone
+		dot := typePhone
+		if f.Scope == scopeModel {
+			dot = typeCommon
 		}
 		c := fieldChecker{set: v.set, tables: v.tables, seen: map[string]bool{}}
 		c.check(f.Template, dot)
@@ -95,62 +94,67 @@ func (c *Catalog) renderGolden() []problem {
 	return c.renderAll(func(m Model) bool { return m.Golden })
 }
 
-// renderAll tries the templates on the fixtures of the models that want picks, and of no model.
+// renderAll tries the templates on the fixtures of the models that want picks, and of no model. What is wrong in one
+// place for many phones is said once.
 func (c *Catalog) renderAll(want func(Model) bool) []problem {
 	var ps []problem
+	seen := map[problem]bool{}
 	for _, f := range c.families {
 		for _, m := range append([]Model{{}}, f.Models...) {
 			if m.ID != "" && !want(m) {
 				continue
 			}
 			for _, fx := range Fixtures(f, m) {
-				ps = append(ps, f.try(m, fx)...)
+				f.try(m, fx, func(p problem, path string) {
+					if !seen[p] {
+						seen[p] = true
+						p.text += fmt.Sprintf(" (first in %s for model %q, case %s)", path, m.ID, fx.Case)
+						ps = append(ps, p)
+					}
+				})
 			}
 		}
 	}
 	return ps
 }
 
-// try renders a fixture's files and looks at what comes out.
-func (f *Family) try(m Model, fx Fixture) []problem {
-	var ps []problem
+// try renders a fixture's files and reports what is wrong with what comes out.
+func (f *Family) try(m Model, fx Fixture, report func(p problem, path string)) {
+	tame := hostile(f, m, func(s string) string { return s })
 	for _, named := range f.FilesOf(m, fx.Phone.MAC) {
-		fault := func(err error) {
-			who := fmt.Sprintf(" (%s, model %q, case %s)", named.Path, m.ID, fx.Case)
-			ps = append(ps, execProblem(err, f.ID+"/files/"+named.File.Template, who))
-		}
 		out, err := f.render(named.File, fx.Phone, false)
-		if err != nil {
-			fault(err)
-			continue
+		if err == nil {
+			err = sound(named.File.Format, out)
 		}
-		if err := wellFormed(named.File.Format, out); err != nil {
-			fault(err)
+		if err == nil && fx.Case == hostileCase {
+			err = f.sameShape(named.File, out, tame)
 		}
-		if strings.Contains(string(out), Secret("").String()) {
-			fault(errors.New("a secret comes out as ***: print it with an action of its own, like {{.Password}}"))
-		}
-		if fx.Case != hostileCase {
-			continue
-		}
-		tame, err := f.render(named.File, hostile(f, m, func(s string) string { return s }), false)
-		if err == nil && shape(named.File.Format, tame) != shape(named.File.Format, out) {
-			fault(errors.New("a value changes the structure of the file: put it between quotes or after an equals sign"))
+		if p, ok := errors.AsType[problem](err); ok {
+			report(p, named.Path)
+		} else if err != nil {
+			report(problem{f.set.trees[named.File.Template].ParseName, 1, 1, err.Error()}, named.Path)
 		}
 	}
-	return ps
 }
 
-var execPlace = regexp.MustCompile(`^(.+?):(\d+):(\d+): (?s:(.*))$`)
-
-// execProblem gives an error of text/template its place back; other errors stand at the top of the template.
-func execProblem(err error, template, who string) problem {
-	if at := execPlace.FindStringSubmatch(err.Error()); at != nil {
-		line, _ := strconv.Atoi(at[2])
-		col, _ := strconv.Atoi(at[3])
-		return problem{at[1], line, col, at[4] + who}
+// sound says what is wrong with a rendered file taken by itself.
+func sound(format string, out []byte) error {
+	if strings.Contains(string(out), Secret("").String()) {
+		return errors.New("a secret comes out as ***: print it with an action of its own, like {{.Password}}")
 	}
-	return problem{template, 1, 1, err.Error() + who}
+	return wellFormed(format, out)
+}
+
+// sameShape compares a file full of hostile texts with the same phone's file with harmless ones.
+func (f *Family) sameShape(file File, out []byte, tame Phone) error {
+	harmless, err := f.render(file, tame, false)
+	if err != nil {
+		return err
+	}
+	if shape(file.Format, harmless) != shape(file.Format, out) {
+		return errors.New("a value changes the structure of the file: put it between quotes or after an equals sign")
+	}
+	return nil
 }
 
 // wellFormed says whether a rendered file is what its format promises.
@@ -221,7 +225,7 @@ func Check(layers ...fs.FS) []error {
 	ps := c.renderAll(func(Model) bool { return true })
 	slices.SortStableFunc(ps, byPlace)
 	var errs []error
-	for _, p := range slices.Compact(ps) {
+	for _, p := range ps {
 		errs = append(errs, p)
 	}
 	return errs

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,10 +69,15 @@ func decodeProblems(file string, err error) []problem {
 		return out
 	}
 	if de, ok := errors.AsType[*toml.DecodeError](err); ok {
-		return []problem{decodeProblem(file, de, strings.TrimPrefix(de.Error(), "toml: "))}
+		text := strings.TrimPrefix(de.Error(), "toml: ")
+		return []problem{decodeProblem(file, de, wrongType.ReplaceAllString(text, "this is a TOML $1 where a $2 is wanted"))}
 	}
 	return []problem{{file: file, line: 1, col: 1, text: err.Error()}}
 }
+
+// wrongType is how the decoder says that a value is of the wrong type; it speaks of Go's structs, which the author of
+// a manifest has never seen.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (\w+) into (?:struct field \S+|a Go value) of type (\S+)$`)
 
 func decodeProblem(file string, e *toml.DecodeError, text string) problem {
 	line, col := e.Position()

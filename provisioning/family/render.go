@@ -2,10 +2,11 @@ package family
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -166,18 +167,62 @@ func (f *Family) render(file File, p Phone, masked bool) ([]byte, error) {
 	if t == nil || t.Lookup(file.Template) == nil {
 		return nil, fmt.Errorf("%s has no template %q for format %q", f.ID, file.Template, file.Format)
 	}
-	var data any = p.Common
-	if file.Scope == scopeDevice {
-		if err := f.CheckExtra(p.Extra); err != nil {
-			return nil, err
-		}
-		data = p
+	if err := f.CheckExtra(p.Extra); err != nil && file.Scope == scopeDevice {
+		return nil, err
 	}
 	var out bytes.Buffer
-	if err := t.ExecuteTemplate(&out, file.Template, data); err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+	if err := t.ExecuteTemplate(&out, file.Template, dataFor(file, p)); err != nil {
+		return nil, f.set.explain(err)
 	}
 	return lineEnds(out.Bytes(), file.EOL), nil
+}
+
+// dataFor is what a file's template sees. This is where scope "model" loses everything that is a device's own.
+func dataFor(file File, p Phone) any {
+	if file.Scope == scopeDevice {
+		return p
+	}
+	return p.Common
+}
+
+var (
+	execPlace   = regexp.MustCompile(`^(?:template: )?(.+?):(\d+):(\d+): (?s:(.*))$`)
+	execFailure = regexp.MustCompile(`^executing ".*?" at <(.*)>: (?:error calling \w+: )?(?s:(.*))$`)
+)
+
+// explain puts an error of text/template into our form: file:line:col, the action as it is written, and what is
+// wrong with it. The printer is ours and stands in no template, so its name is left out.
+func (s *templateSet) explain(err error) error {
+	at := execPlace.FindStringSubmatch(err.Error())
+	if at == nil {
+		return err
+	}
+	line, _ := strconv.Atoi(at[2])
+	col, _ := strconv.Atoi(at[3])
+	p := problem{file: at[1], line: line, col: col, text: at[4]}
+	if failed := execFailure.FindStringSubmatch(p.text); failed != nil {
+		action, text := failed[1], failed[2]
+		if action == printFunc {
+			action = s.action(p)
+		}
+		p.text = action + ": " + text
+	}
+	return p
+}
+
+// action is the text of the action that stands at a problem's place.
+func (s *templateSet) action(p problem) string {
+	lines := strings.Split(s.sources[p.file], "\n")
+	if p.line > len(lines) {
+		return "action"
+	}
+	line := lines[p.line-1]
+	start := strings.LastIndex(line[:min(p.col+1, len(line))], "{{")
+	if start < 0 {
+		return "action"
+	}
+	text, _, _ := strings.Cut(line[start:], "}}")
+	return text + "}}"
 }
 
 // CheckExtra says whether raw parameters have names that the maker's format can carry. A name is written as it

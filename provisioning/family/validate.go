@@ -97,7 +97,7 @@ func (v *validator) extraName() {
 	}
 	re, err := regexp.Compile(v.ExtraName)
 	if err != nil {
-		v.fault("extra_name", "%v", err)
+		v.fault("extra_name", "%v: write an RE2 expression", err)
 		return
 	}
 	if !strings.HasPrefix(v.ExtraName, "^") || !strings.HasSuffix(v.ExtraName, "$") {

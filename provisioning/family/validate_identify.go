@@ -44,7 +44,7 @@ func (v *validator) identifyRow(row *Identify, path string) {
 	}
 	r, err := newRule(row, expr)
 	if err != nil {
-		v.fault(path+"."+key, "%v", err)
+		v.fault(path+"."+key, "%v: write an RE2 expression", err)
 		return
 	}
 	v.expression(path+"."+key, kind, r.re)
