@@ -60,7 +60,7 @@ func checkNumber(path, s string) error {
 }
 
 func checkDialable(path, s string, high int) error {
-	if len(s) <= high && strings.Trim(s, "0123456789+*#") == "" {
+	if len(s) <= high && strings.Trim(strings.TrimPrefix(s, "+"), "0123456789*#") == "" {
 		return nil
 	}
 	return invalid(path, "number-invalid", "only digits, * and # and a leading plus sign, at most "+strconv.Itoa(high))
@@ -240,7 +240,17 @@ func pointerEscape(s string) string { return strings.NewReplacer("~", "~0", "/",
 
 func cloneSlice[T any](s []T) []T { return slices.Clone(s) }
 
+func clonePtr[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
 func (s Settings) clone() Settings {
+	s.Clock24h, s.LLDP = clonePtr(s.Clock24h), clonePtr(s.LLDP)
+	s.DSCPSIP, s.DSCPAudio = clonePtr(s.DSCPSIP), clonePtr(s.DSCPAudio)
 	s.NTPServers = cloneSlice(s.NTPServers)
 	s.Codecs = cloneSlice(s.Codecs)
 	s.Keys = cloneSlice(s.Keys)

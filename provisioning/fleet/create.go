@@ -34,13 +34,14 @@ func (t *Tx) CreateUser(n NewUser) (Created, error) {
 		return Created{}, invalid("/purpose", "purpose-forbids-device", "a call-routing user only routes calls: leave the device out, or choose another purpose")
 	}
 	if n.NewDevice != nil && n.DeviceID != "" {
-		return Created{}, invalid("/deskphone", "value-unknown", `give either "new" or "device_id"`)
+		return Created{}, invalid("/deskphone", "deskphone-ambiguous", `give either "new" or "device_id"`)
 	}
 	var c Created
 	var err error
 	if c.User, err = t.PutUser(n.User); err != nil {
-		return c, err
+		return c, errors.Join(err, n.checkDevice()) // an admin sees all that is wrong at once
 	}
+	c.Effects = c.User.effects()
 	if wantsDevice || n.Line {
 		l, err := t.PutLine(Line{UserID: c.User.ID})
 		if err != nil {
@@ -49,6 +50,21 @@ func (t *Tx) CreateUser(n NewUser) (Created, error) {
 		c.Lines = append(c.Lines, l)
 	}
 	return c, t.equip(n, &c)
+}
+
+func (n NewUser) checkDevice() error {
+	if n.NewDevice == nil {
+		return nil
+	}
+	return At("/deskphone/new", n.NewDevice.filled().Check())
+}
+
+// effects are what the user costs by the scope alone (R65).
+func (u User) effects() []Effect {
+	if u.BillingClass() != "addon" {
+		return nil
+	}
+	return []Effect{{Type: "billable_addon", Quantity: 1, ResourceID: u.ID, Detail: u.Scope}}
 }
 
 // equip adds the devices, each with the user's line on its first key, and says what they cost.
@@ -88,20 +104,4 @@ func (t *Tx) addDevice(d Device, path string, c *Created) error {
 	c.Devices = append(c.Devices, d)
 	c.Effects = append(c.Effects, Effect{Type: "billable_device", Quantity: 1, ResourceID: d.ID})
 	return nil
-}
-
-// AssignExisting puts a line on the first key of a device that has none.
-func (t *Tx) AssignExisting(deviceID, domainID, lineID string) (Device, error) {
-	d, err := t.Device(deviceID)
-	if errors.Is(err, ErrNotFound) || err == nil && d.DomainID != domainID {
-		return d, invalid("", "device-unknown", "no device with this id exists in the domain")
-	}
-	if err != nil {
-		return d, err
-	}
-	if len(d.Lines) > 0 {
-		return d, conflict("", "device-assigned", "this device has a line already; unassign it first, or put the line on another position", d.ID)
-	}
-	d.Lines = []DeviceLine{{Position: 1, LineID: lineID}}
-	return t.PutDevice(d)
 }

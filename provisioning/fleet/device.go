@@ -1,7 +1,10 @@
 package fleet
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -80,21 +83,65 @@ func (d Device) Check() error {
 	} else if d.Type != "softphone" {
 		e.add(invalid("/mac_address", "required", "a device other than a softphone needs its MAC address"))
 	}
-	seen := map[int]bool{}
+	e.add(d.checkLines())
+	return e.join()
+}
+
+func (d Device) checkLines() error {
+	var e errs
+	seen, lines := map[int]bool{}, map[string]bool{}
 	for _, l := range d.Lines {
 		switch {
 		case l.Position < 1 || l.Position > MaxLines:
 			e.add(invalid("/lines", "position-invalid", "a line position is 1 to "+strconv.Itoa(MaxLines)))
 		case seen[l.Position]:
 			e.add(invalid("/lines", "position-taken", "two lines stand on position "+strconv.Itoa(l.Position)))
+		case lines[l.LineID]:
+			e.add(invalid("/lines", "line-on-device", "a line stands on one position of a device only"))
 		}
-		seen[l.Position] = true
+		seen[l.Position], lines[l.LineID] = true, true
 	}
 	return e.join()
 }
 
+// filled puts defaults where nothing is said, and the lines in order.
+func (d Device) filled() Device {
+	d.Type = cmp.Or(d.Type, "desk")
+	d.ModelSource = cmp.Or(d.ModelSource, "none")
+	d.Name, d.Model = strings.TrimSpace(d.Name), strings.TrimSpace(d.Model)
+	d.Lines = cloneSlice(d.Lines)
+	slices.SortStableFunc(d.Lines, func(a, b DeviceLine) int { return cmp.Compare(a.Position, b.Position) })
+	return d
+}
+
+// without returns the lines of d that other does not have.
+func (d Device) without(other Device) []DeviceLine {
+	var gone []DeviceLine
+	for _, l := range d.Lines {
+		if !slices.ContainsFunc(other.Lines, func(o DeviceLine) bool { return o.LineID == l.LineID }) {
+			gone = append(gone, l)
+		}
+	}
+	return gone
+}
+
+// unlearned forgets what the phone before told about itself. What the admin types or typed stays: the new one may be of
+// the same model.
+func (d Device) unlearned(old Device) Device {
+	d.Firmware, d.Serial, d.ModelSeen, d.DetectedAt = "", "", "", nil
+	if d.ModelSource == "manual" {
+		return d
+	}
+	if d.Maker == old.Maker {
+		d.Maker = ""
+	}
+	d.Model, d.ModelSource = "", "none"
+	return d
+}
+
 func (d Device) clone() Device {
 	d.Lines = cloneSlice(d.Lines)
+	d.DetectedAt, d.EnrolUntil, d.EnrolledAt = clonePtr(d.DetectedAt), clonePtr(d.EnrolUntil), clonePtr(d.EnrolledAt)
 	d.Settings = d.Settings.clone()
 	return d
 }

@@ -1,5 +1,7 @@
 package fleet
 
+import "strings"
+
 // Line is a SIP account of a user: an address of record with the credentials that register it. It may stand on several
 // devices.
 type Line struct {
@@ -19,12 +21,21 @@ type Line struct {
 func (l Line) AOR(d Domain) string { return "sip:" + l.Number + "@" + d.Name }
 
 // Check reports every rule that the line breaks, given the domain it is in.
-func (l Line) Check(d Domain) error {
+func (l Line) Check(d Domain) error { return l.check(d, "") }
+
+// check does not hold a number that the line has already against a plan that changed since.
+func (l Line) check(d Domain, has string) error {
 	var e errs
 	e.add(checkText("/label", l.Label, 0, 64))
 	e.add(At("/caller_id", l.CallerID.check()))
 	e.add(At("/settings", l.Settings.Check()))
-	e.add(d.checkExtension("/number", l.Number))
+	if strings.Trim(l.AuthUsername, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" || len(l.AuthUsername) > 64 {
+		e.add(invalid("/auth_username", "auth-username-invalid", "letters, digits, dot, underscore and dash, at most 64 characters"))
+	}
+	e.add(checkText("/secret", l.Secret.Reveal(), 0, 64))
+	if l.Number != has || has == "" {
+		e.add(d.checkExtension("/number", l.Number))
+	}
 	return e.join()
 }
 

@@ -25,6 +25,7 @@ const (
 	tableLines    = "lines"
 	tableDevices  = "devices"
 	tableProfiles = "profiles"
+	tableAPIKeys  = "api_keys"
 )
 
 // Indexes beside "id".
@@ -34,6 +35,7 @@ const (
 	byDomain    = "domain"
 	byExtension = "extension"
 	byEmail     = "email"
+	bySuper     = "super"
 	byUser      = "user"
 	byAuth      = "auth"
 	byMAC       = "mac"
@@ -41,6 +43,7 @@ const (
 	byHTTPUser  = "http_user"
 	byToken     = "token"
 	byProfile   = "profile"
+	byHash      = "hash"
 )
 
 // table is one noun's rows with their indexes.
@@ -58,7 +61,7 @@ type index struct {
 	unique func(other record) error // the conflict to report; nil = not unique
 }
 
-// key joins the parts of a compound key; no part holds a NUL.
+// compound joins the parts of a compound key; no part holds a NUL.
 func compound(parts ...string) string { return strings.Join(parts, "\x00") }
 
 func one(s string) []string {
@@ -81,7 +84,7 @@ func decodeInto[T any, P interface {
 
 // schema lists the tables. Each index says why it is there by the question that it answers.
 func schema() []*table {
-	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable()}
+	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable(), apiKeysTable()}
 }
 
 func domainsTable() *table {
@@ -101,6 +104,14 @@ func usersTable() *table {
 			keys: func(r record) []string { u := r.(*User); return one(compound(u.DomainID, u.ExtensionNumber)) },
 			unique: func(o record) error {
 				return conflict("/extension_number", "extension-taken", "this extension is in use by "+strconv.Quote(o.(*User).DisplayName()), o.key())
+			}},
+		{name: bySuper, // is this the domain's last super administrator?
+			keys: func(r record) []string {
+				u := r.(*User)
+				if u.Permissions.Mode != "super" {
+					return nil
+				}
+				return one(u.DomainID)
 			}},
 		{name: byEmail, // who signs in?
 			keys: func(r record) []string {
@@ -123,7 +134,7 @@ func linesTable() *table {
 		{name: byExtension, // which line is an address of record?
 			keys: func(r record) []string { l := r.(*Line); return one(compound(l.DomainID, l.Number)) },
 			unique: func(o record) error {
-				return conflict("/extension_number", "extension-taken", "a line with this number exists", o.key())
+				return conflict("/number", "extension-taken", "a line with this number exists", o.key())
 			}},
 		{name: byAuth, // who says so in a REGISTER?
 			keys: func(r record) []string { return one(r.(*Line).AuthUsername) },
@@ -173,6 +184,16 @@ func profilesTable() *table {
 			},
 			unique: func(o record) error {
 				return conflict("/name", "profile-taken", "a profile of this name exists in the domain", o.key())
+			}},
+	}}
+}
+
+func apiKeysTable() *table {
+	return &table{name: tableAPIKeys, decode: decodeInto[APIKey], indexes: []index{
+		{name: byHash, // who calls?
+			keys: func(r record) []string { return one(r.(*APIKey).Hash.Reveal()) },
+			unique: func(o record) error {
+				return conflict("/hash", "api-key-taken", "this key exists", o.key())
 			}},
 	}}
 }
@@ -247,6 +268,12 @@ func (p *Profile) key() string                  { return p.ID }
 func (p *Profile) meta() *Meta                  { return &p.Meta }
 func (p *Profile) copied() record               { c := p.clone(); return &c }
 func (p *Profile) secrets(m map[string]*Secret) { p.Settings.secrets("settings.", m) }
+
+func (k *APIKey) tableName() string            { return tableAPIKeys }
+func (k *APIKey) key() string                  { return k.ID }
+func (k *APIKey) meta() *Meta                  { return &k.Meta }
+func (k *APIKey) copied() record               { c := k.clone(); return &c }
+func (k *APIKey) secrets(m map[string]*Secret) { m["hash"] = &k.Hash }
 
 func (u *User) secrets(m map[string]*Secret) {
 	m["password_hash"] = &u.PasswordHash

@@ -125,6 +125,9 @@ func overKeys(lower, upper []Key) []Key {
 }
 
 func overExtra(lower, upper map[string]map[string]string) map[string]map[string]string {
+	if len(lower)+len(upper) == 0 {
+		return nil
+	}
 	out := make(map[string]map[string]string, len(lower)+len(upper))
 	for _, layer := range []map[string]map[string]string{lower, upper} {
 		for family, params := range layer {
@@ -135,9 +138,6 @@ func overExtra(lower, upper map[string]map[string]string) map[string]map[string]
 			maps.Copy(merged, params)
 			out[family] = merged
 		}
-	}
-	if len(out) == 0 {
-		return nil
 	}
 	return out
 }

@@ -3,36 +3,55 @@ package fleet
 import (
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-memdb"
 )
 
 // Snap is a consistent view of the records. What it returns are values of the caller's own.
-type Snap struct{ txn *memdb.Txn }
+type Snap struct {
+	txn  *memdb.Txn
+	hint func(hintKey) string
+}
 
 func first[T any, P interface {
 	*T
 	record
-}](s *Snap, index string, args ...any) (T, error) {
+}](s *Snap, index string, parts ...string) (T, error) {
 	var none T
 	name := P(&none).tableName()
-	found, err := s.txn.First(name, index, args...)
+	if slices.ContainsFunc(parts, hasNUL) {
+		return none, notFound(name)
+	}
+	found, err := s.txn.First(name, index, compound(parts...))
 	if err != nil {
 		return none, fmt.Errorf("look up %s by %s: %w", name, index, err)
 	}
 	if found == nil {
-		return none, fmt.Errorf("%s: %w", name[:len(name)-1], ErrNotFound)
+		return none, notFound(name)
 	}
 	return *found.(record).copied().(P), nil
 }
 
+// notFound names the noun: "device: not found".
+func notFound(table string) error {
+	return fmt.Errorf("%s: %w", strings.TrimSuffix(strings.ReplaceAll(table, "_", " "), "s"), ErrNotFound)
+}
+
+// hasNUL tells a text from a request that can be no key: the parts of keys are joined with NUL.
+func hasNUL(s string) bool { return strings.IndexByte(s, 0) >= 0 }
+
 func all[T any, P interface {
 	*T
 	record
-}](s *Snap, index string, args ...any) iter.Seq[T] {
+}](s *Snap, index string, parts ...string) iter.Seq[T] {
 	var none T
 	return func(yield func(T) bool) {
-		it, err := s.txn.Get(P(&none).tableName(), index, args...)
+		if slices.ContainsFunc(parts, hasNUL) {
+			return
+		}
+		it, err := s.txn.Get(P(&none).tableName(), index, compound(parts...))
 		if err != nil {
 			return // an index that the schema does not have: a fault that tests find
 		}
@@ -52,7 +71,7 @@ func after[T any, P interface {
 	var none T
 	return func(yield func(T) bool) {
 		it, err := s.txn.LowerBound(P(&none).tableName(), byID, cursor)
-		if err != nil {
+		if err != nil || hasNUL(cursor) {
 			return
 		}
 		for r := it.Next(); r != nil; r = it.Next() {
@@ -80,7 +99,7 @@ func (s *Snap) User(id string) (User, error) { return first[User](s, byID, id) }
 
 // UserByExtension returns the user who has a number, or ErrNotFound.
 func (s *Snap) UserByExtension(domainID, number string) (User, error) {
-	return first[User](s, byExtension, compound(domainID, number))
+	return first[User](s, byExtension, domainID, number)
 }
 
 // Users yields the users behind cursor, as Domains does.
@@ -94,7 +113,7 @@ func (s *Snap) LineByAuth(username string) (Line, error) { return first[Line](s,
 
 // LineByNumber returns the line of an address of record, or ErrNotFound.
 func (s *Snap) LineByNumber(domainID, number string) (Line, error) {
-	return first[Line](s, byExtension, compound(domainID, number))
+	return first[Line](s, byExtension, domainID, number)
 }
 
 // LinesOf yields a user's lines.
@@ -120,6 +139,17 @@ func (s *Snap) DeviceByToken(token string) (Device, error) { return first[Device
 // DevicesOn yields the devices that a line stands on.
 func (s *Snap) DevicesOn(lineID string) iter.Seq[Device] { return all[Device](s, byLine, lineID) }
 
+// Shared reports whether a line stands on more than one device.
+func (s *Snap) Shared(lineID string) bool {
+	n := 0
+	for range s.DevicesOn(lineID) {
+		if n++; n > 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // Devices yields the devices behind cursor, as Domains does.
 func (s *Snap) Devices(cursor string) iter.Seq[Device] { return after[Device](s, cursor) }
 
@@ -129,43 +159,13 @@ func (s *Snap) Profile(id string) (Profile, error) { return first[Profile](s, by
 // Profiles yields the profiles behind cursor, as Domains does.
 func (s *Snap) Profiles(cursor string) iter.Seq[Profile] { return after[Profile](s, cursor) }
 
-// NextExtension returns the first number of the domain's plan that nobody has. It is a hint outside a Tx.
-func (s *Snap) NextExtension(d Domain) (string, error) {
-	for _, r := range d.Plan.Ranges {
-		if r.Purpose != "" && r.Purpose != "user" {
-			continue
-		}
-		for n := r.From; ; n = increment(n) {
-			if d.reservedBy(n) == "" && !s.taken(d.ID, n) {
-				return n, nil
-			}
-			if n >= r.To {
-				break
-			}
-		}
-	}
-	return "", conflict("/extension_number", "extensions-exhausted", "no number is free in the numbering plan: "+d.planText(), d.ID)
+// APIKey returns an API key by id, or ErrNotFound.
+func (s *Snap) APIKey(id string) (APIKey, error) { return first[APIKey](s, byID, id) }
+
+// APIKeyByText returns the API key whose text this is, or ErrNotFound.
+func (s *Snap) APIKeyByText(text string) (APIKey, error) {
+	return first[APIKey](s, byHash, HashAPIKey(text).Reveal())
 }
 
-func (s *Snap) taken(domainID, number string) bool {
-	key := compound(domainID, number)
-	for _, t := range []string{tableUsers, tableLines} {
-		if found, err := s.txn.First(t, byExtension, key); err != nil || found != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// increment adds one to a string of digits, keeping its length; 99 becomes 00.
-func increment(n string) string {
-	b := []byte(n)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i] != '9' {
-			b[i]++
-			break
-		}
-		b[i] = '0'
-	}
-	return string(b)
-}
+// APIKeys yields the API keys behind cursor, as Domains does.
+func (s *Snap) APIKeys(cursor string) iter.Seq[APIKey] { return after[APIKey](s, cursor) }

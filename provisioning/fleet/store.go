@@ -19,13 +19,14 @@ import (
 	"github.com/hashicorp/go-memdb"
 )
 
-// Options are what a store is opened with. All fields are required but JournalTimeout.
+// Options are what a store is opened with. All fields are required but JournalTimeout and Away.
 type Options struct {
 	Journal        Journal
 	Key            []byte           // KeySize bytes; seals secrets in the journal
 	Now            func() time.Time // the clock
 	Rand           io.Reader        // for ids, secrets and nonces
 	JournalTimeout time.Duration    // bound on one journal write; 0 = 5 s
+	Away           func(error)      // told by Follow when the journal goes away, and nil when it is back; may be nil
 }
 
 // Store keeps the records: memdb for reading, a Journal for keeping.
@@ -35,12 +36,14 @@ type Store struct {
 	codec   *codec
 	opts    Options
 	rev     atomic.Uint64
-	writer  sync.Mutex  // one writer; held from the first read of a transaction until its revision is published
-	broken  atomic.Bool // the journal's outcome is not known: writes are refused until a Load agrees
-	mu      sync.Mutex  // guards watchers and advanced
+	writer  chan struct{} // holds one token while somebody writes, from the first read of a transaction to the last watcher
+	broken  atomic.Bool   // the journal's outcome is not known: writes are refused until a Load agrees
+	away    atomic.Bool   // Follow cannot reach the journal
+	mu      sync.Mutex    // guards what follows
 	watch   map[int]func([]Change)
 	nextID  int
 	advance chan struct{} // closed and replaced at every commit
+	hints   hints
 }
 
 // Change is one record before and after a commit: values of the nouns (Device, not *Device), nil where there is none.
@@ -62,7 +65,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema: %w", err)
 	}
-	s := &Store{db: db, tables: map[string]*table{}, codec: c, opts: o, watch: map[int]func([]Change){}, advance: make(chan struct{})}
+	s := &Store{db: db, tables: map[string]*table{}, codec: c, opts: o, writer: make(chan struct{}, 1),
+		watch: map[int]func([]Change){}, advance: make(chan struct{}), hints: hints{}}
 	for _, t := range tables {
 		s.tables[t.name] = t
 	}
@@ -78,10 +82,13 @@ func (s *Store) Close() error { return s.opts.Journal.Close() }
 // Revision counts the commits. Anything derived from records is good as long as it stands still.
 func (s *Store) Revision() uint64 { return s.rev.Load() }
 
-// Ready reports nil while writes are possible.
+// Ready reports nil while writes are possible, else an error that is ErrReadOnly.
 func (s *Store) Ready() error {
-	if s.broken.Load() {
-		return ErrReadOnly
+	switch {
+	case s.broken.Load():
+		return fmt.Errorf("%w: the outcome of a write is not known yet", ErrReadOnly)
+	case s.away.Load():
+		return fmt.Errorf("%w: the journal cannot be reached", ErrReadOnly)
 	}
 	return nil
 }
@@ -90,10 +97,24 @@ func (s *Store) Ready() error {
 func (s *Store) View(fn func(*Snap) error) error { return fn(s.Snap()) }
 
 // Snap returns a consistent snapshot. It costs nothing to keep and need not be closed.
-func (s *Store) Snap() *Snap { return &Snap{txn: s.db.Txn(false)} }
+func (s *Store) Snap() *Snap { return &Snap{txn: s.db.Txn(false), hint: s.hint} }
+
+// lock takes the turn to write, or gives up with ctx: one who waits behind a journal that hangs need not hang too.
+func (s *Store) lock(ctx context.Context) error {
+	select {
+	case s.writer <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: other writers are waiting for the journal: %w", ErrReadOnly, ctx.Err())
+	}
+}
+
+func (s *Store) unlock() { <-s.writer }
 
 // Update runs fn and then writes what it changed, to the journal first. An error from fn or from the journal leaves
-// everything as it was. fn may run again when another node wrote first, so it must have no effect but on tx.
+// everything as it was. fn may run again when another node wrote first, so it must have no effect but on tx and on
+// variables that it sets anew each time. ErrReadOnly: the journal is away; if errors.Is says ErrOutcome too, the change
+// may turn up later.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 	for {
 		rev := s.rev.Load()
@@ -101,23 +122,28 @@ func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
 		if !errors.Is(err, ErrRevision) {
 			return err
 		}
-		if err := s.await(ctx, rev); err != nil {
+		if err := s.catchUp(ctx, rev); err != nil {
 			return err
 		}
 	}
 }
 
 func (s *Store) try(ctx context.Context, fn func(*Tx) error) error {
-	if err := s.heal(ctx); err != nil {
+	if err := s.lock(ctx); err != nil {
 		return err
 	}
-	s.writer.Lock()
-	defer s.writer.Unlock()
+	defer s.unlock()
+	if s.broken.Load() {
+		if err := s.reload(ctx); err != nil {
+			return fmt.Errorf("%w: %w", ErrReadOnly, err)
+		}
+	}
 	txn := s.db.Txn(true)
 	defer txn.Abort()
 	txn.TrackChanges()
 	rev := s.rev.Load()
-	tx := &Tx{Snap: Snap{txn: txn}, store: s, rev: rev + 1, now: s.opts.Now().UTC()}
+	tx := &Tx{store: s, rev: rev + 1, now: s.opts.Now().UTC(), hints: hints{}}
+	tx.Snap = Snap{txn: txn, hint: tx.hintFor}
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -132,7 +158,7 @@ func (s *Store) try(ctx context.Context, fn func(*Tx) error) error {
 	if err := s.journal(ctx, rev, entries); err != nil {
 		return err
 	}
-	s.commit(txn, rev+1)
+	s.commit(txn, rev+1, tx.hints)
 	return nil
 }
 
@@ -144,22 +170,11 @@ func (s *Store) journal(ctx context.Context, rev uint64, entries []Entry) error 
 	switch {
 	case err == nil, errors.Is(err, ErrRevision):
 		return err
-	case errors.Is(err, ErrOutcome):
+	case errors.Is(err, ErrOutcome), errors.Is(err, context.DeadlineExceeded):
 		s.broken.Store(true)
+		return fmt.Errorf("%w: %w: %w", ErrReadOnly, ErrOutcome, err)
 	}
 	return fmt.Errorf("%w: %w", ErrReadOnly, err)
-}
-
-// heal loads the journal again after a write of unknown outcome.
-func (s *Store) heal(ctx context.Context) error {
-	if !s.broken.Load() {
-		return nil
-	}
-	if err := s.Reload(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrReadOnly, err)
-	}
-	s.broken.Store(false)
-	return nil
 }
 
 func (s *Store) entries(muts memdb.Changes) ([]Entry, error) {
@@ -179,13 +194,22 @@ func (s *Store) entries(muts memdb.Changes) ([]Entry, error) {
 	return out, nil
 }
 
-// Reload replaces everything in memory by what the journal holds.
+// Reload replaces everything in memory by what the journal holds. It refuses a journal that stands behind memory: one
+// that lost its data must not take it from the phones too.
 func (s *Store) Reload(ctx context.Context) error {
-	s.writer.Lock()
-	defer s.writer.Unlock()
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	return s.reload(ctx)
+}
+
+func (s *Store) reload(ctx context.Context) error {
 	txn := s.db.Txn(true)
 	defer txn.Abort()
-	txn.TrackChanges()
+	if s.watched() {
+		txn.TrackChanges()
+	}
 	for name := range s.tables {
 		if _, err := txn.DeleteAll(name, byID); err != nil {
 			return fmt.Errorf("clear %s: %w", name, err)
@@ -195,46 +219,76 @@ func (s *Store) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load journal: %w", err)
 	}
-	s.commit(txn, rev)
+	if have := s.rev.Load(); rev < have {
+		return fmt.Errorf("the journal stands at revision %d, behind this node at %d: bring its data back, or restart to go on with what it has", rev, have)
+	}
+	s.forgetHints()
+	s.commit(txn, rev, nil)
+	s.broken.Store(false)
 	return nil
 }
 
-// Follow applies what other nodes write until ctx ends. It returns at once when the journal is this node's alone.
+func (s *Store) watched() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.watch) > 0
+}
+
+// followPause lies between two attempts to reach a journal that is away.
+const followPause = time.Second
+
+// Follow applies what other nodes write until ctx ends, and then returns nil; at once when the journal is this node's
+// alone. While the journal is away it tries again; Ready and Options.Away tell.
 func (s *Store) Follow(ctx context.Context) error {
 	f, ok := s.opts.Journal.(Follower)
 	if !ok {
 		return nil
 	}
-	for {
-		err := f.Follow(ctx, s.rev.Load(), s.applyRemote)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, ErrGap):
-			if err := s.Reload(ctx); err != nil {
-				return err
-			}
-		case err != nil:
-			return err
+	for ctx.Err() == nil {
+		err := f.Follow(ctx, s.rev.Load(), func(rev uint64, entries []Entry) error { return s.applyRemote(ctx, rev, entries) })
+		if errors.Is(err, ErrGap) {
+			err = s.Reload(ctx)
 		}
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		s.setAway(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(followPause):
+		}
+	}
+	return nil
+}
+
+func (s *Store) setAway(err error) {
+	if s.away.Swap(err != nil) != (err != nil) && s.opts.Away != nil {
+		s.opts.Away(err)
 	}
 }
 
-func (s *Store) applyRemote(rev uint64, entries []Entry) error {
-	s.writer.Lock()
-	defer s.writer.Unlock()
+// applyRemote takes one revision of the stream. Our own writes come back too and are passed over.
+func (s *Store) applyRemote(ctx context.Context, rev uint64, entries []Entry) error {
+	s.setAway(nil)
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	if s.broken.Load() {
+		return ErrGap // the journal is back: let a Load settle what became of the last write
+	}
+	if rev <= s.rev.Load() {
+		return nil
+	}
 	txn := s.db.Txn(true)
 	defer txn.Abort()
-	if rev <= s.rev.Load() {
-		return nil // our own write, come back
-	}
 	txn.TrackChanges()
 	for _, e := range entries {
 		if err := s.apply(txn, e); err != nil {
 			return err
 		}
 	}
-	s.commit(txn, rev)
+	s.commit(txn, rev, nil)
 	return nil
 }
 
@@ -256,11 +310,13 @@ func (s *Store) apply(txn *memdb.Txn, e Entry) error {
 
 // commit makes a transaction visible, then its revision, then tells the watchers. In this order: whoever derives
 // something from records and remembers the revision first can only be too fresh, never stale.
-func (s *Store) commit(txn *memdb.Txn, rev uint64) {
+func (s *Store) commit(txn *memdb.Txn, rev uint64, found hints) {
 	muts := txn.Changes()
 	txn.Commit()
 	s.rev.Store(rev)
 	s.mu.Lock()
+	maps.Copy(s.hints, found)
+	s.hints.freed(muts)
 	close(s.advance)
 	s.advance = make(chan struct{})
 	fns := slices.Collect(maps.Values(s.watch))
@@ -274,10 +330,14 @@ func (s *Store) commit(txn *memdb.Txn, rev uint64) {
 	}
 }
 
-// await returns once the store stands past rev.
-func (s *Store) await(ctx context.Context, rev uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.JournalTimeout)
-	defer cancel()
+// patience is how long a writer waits for the stream to bring the change that beat it, before it loads everything.
+const patience = 500 * time.Millisecond
+
+// catchUp brings the store past rev: another node wrote, and Follow will have the change in a moment. When it does not,
+// or nobody follows, the journal is loaded.
+func (s *Store) catchUp(ctx context.Context, rev uint64) error {
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
 	for {
 		s.mu.Lock()
 		next := s.advance
@@ -287,10 +347,23 @@ func (s *Store) await(ctx context.Context, rev uint64) error {
 		}
 		select {
 		case <-next:
+		case <-timeout.C:
+			if err := s.Reload(ctx); err != nil {
+				return fmt.Errorf("%w: %w", ErrReadOnly, err)
+			}
+			return s.advanced(rev)
 		case <-ctx.Done():
-			return fmt.Errorf("%w: another node wrote, and its change has not arrived", ErrReadOnly)
+			return fmt.Errorf("%w: another node wrote, and its change has not arrived: %w", ErrReadOnly, ctx.Err())
 		}
 	}
+}
+
+// advanced refuses to go round for ever with a journal that answers ErrRevision to its own revision.
+func (s *Store) advanced(rev uint64) error {
+	if s.rev.Load() > rev {
+		return nil
+	}
+	return fmt.Errorf("%w: the journal refuses the revision that it stands at", ErrReadOnly)
 }
 
 // Watch calls fn after every commit, in the order of the commits, until cancel is called. The next writer waits for it: fn
@@ -328,6 +401,8 @@ func value(v any) any {
 	case *Device:
 		return r.clone()
 	case *Profile:
+		return r.clone()
+	case *APIKey:
 		return r.clone()
 	}
 	return nil

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,8 +105,55 @@ func (u User) SetupState() string {
 	return "ready"
 }
 
+// BillingClass is what an outer billing system makes of the scope (R44): standard or addon.
+func (u User) BillingClass() string {
+	if u.Scope == "call_center_agent" || u.Scope == "call_center_supervisor" {
+		return "addon"
+	}
+	return "standard"
+}
+
+// EffectivePermissions are the rights of the scope and those granted beside it, sorted (R46).
+func (u User) EffectivePermissions() []string {
+	var rights []string
+	switch u.Scope {
+	case "call_center_supervisor":
+		rights = []string{"reports:view"}
+	case "site_manager":
+		rights = []string{"pbx:configure", "reports:view"}
+	case "office_manager":
+		rights = Grants()
+	}
+	switch u.Permissions.Mode {
+	case "super":
+		rights = Grants()
+	case "custom":
+		rights = append(rights, u.Permissions.Grants...)
+	}
+	slices.Sort(rights)
+	return slices.Compact(rights)
+}
+
+// filled puts defaults where nothing is said (R43, R44, R70) and takes away the blanks around texts. Custom without a
+// grant is none (R42).
+func (u User) filled() User {
+	u.Purpose = cmp.Or(u.Purpose, "person")
+	u.Scope = cmp.Or(u.Scope, "basic_user")
+	u.Permissions.Mode = cmp.Or(u.Permissions.Mode, "none")
+	if u.Permissions.Mode == "custom" && len(u.Permissions.Grants) == 0 {
+		u.Permissions.Mode = "none"
+	}
+	for _, text := range []*string{&u.FirstName, &u.LastName, &u.DisplayNameSet, &u.Department, &u.Email, &u.CallerID.Name} {
+		*text = strings.TrimSpace(*text)
+	}
+	return u
+}
+
 // Check reports every rule that the user breaks, given the domain it is in.
-func (u User) Check(d Domain) error {
+func (u User) Check(d Domain) error { return u.check(d, "") }
+
+// check does not hold a number that the user has already against a plan that changed since.
+func (u User) check(d Domain, has string) error {
 	var e errs
 	e.add(checkText("/first_name", u.FirstName, 1, 64))
 	e.add(checkText("/last_name", u.LastName, 0, 64))
@@ -127,7 +176,9 @@ func (u User) Check(d Domain) error {
 	if u.LoginEnabled && u.Email == "" {
 		e.add(invalid("/email", "login-needs-email", "signing in needs an e-mail address; give one or leave login_enabled out"))
 	}
-	e.add(d.checkExtension("/extension_number", u.ExtensionNumber))
+	if u.ExtensionNumber != has || has == "" {
+		e.add(d.checkExtension("/extension_number", u.ExtensionNumber))
+	}
 	return e.join()
 }
 
@@ -179,6 +230,7 @@ func (d Domain) checkExtension(path, n string) error {
 }
 
 func (u User) clone() User {
+	u.EmailVerifiedAt = clonePtr(u.EmailVerifiedAt)
 	u.NotificationEmails = cloneSlice(u.NotificationEmails)
 	u.Permissions.Grants = cloneSlice(u.Permissions.Grants)
 	u.GroupIDs = cloneSlice(u.GroupIDs)
