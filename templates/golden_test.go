@@ -109,7 +109,7 @@ func compare(t *testing.T, maker string, want map[string]string) {
 		case !ok:
 			t.Errorf("%s/golden/%s is missing: %s", maker, name, howToUpdate)
 		case text != want[name]:
-			t.Errorf("%s/golden/%s differs (-kept +rendered):\n%s%s", maker, name, cmp.Diff(lines(text), lines(want[name])), howToUpdate)
+			t.Errorf("%s/golden/%s differs (-kept +rendered):\n%s%s", maker, name, difference(name, text, want[name]), howToUpdate)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
@@ -119,7 +119,26 @@ func compare(t *testing.T, maker string, want map[string]string) {
 	}
 }
 
-func lines(s string) []string { return strings.SplitAfter(s, "\n") }
+// difference shows what changed; of checksums, which files.
+func difference(name, kept, rendered string) string {
+	if name != "sums.txt" {
+		return cmp.Diff(lines(kept), lines(rendered))
+	}
+	var out strings.Builder
+	for _, line := range lines(rendered) {
+		if !strings.Contains(kept, line) {
+			fmt.Fprintf(&out, "+ %s\n", line[:strings.LastIndexByte(line, ' ')])
+		}
+	}
+	for _, line := range lines(kept) {
+		if !strings.Contains(rendered, line[:strings.LastIndexByte(line, ' ')+1]) {
+			fmt.Fprintf(&out, "- %s\n", line)
+		}
+	}
+	return out.String()
+}
+
+func lines(s string) []string { return strings.Split(strings.TrimSuffix(s, "\n"), "\n") }
 
 func rewrite(t *testing.T, maker string, want map[string]string) {
 	t.Helper()

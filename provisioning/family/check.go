@@ -104,7 +104,7 @@ func (c *Catalog) renderAll(want func(Model) bool) []problem {
 			if m.ID != "" && !want(m) {
 				continue
 			}
-			for _, fx := range Fixtures(f, m) {
+			for _, fx := range trials(f, m) {
 				f.try(m, fx, func(p problem, path string) {
 					if !seen[p] {
 						seen[p] = true

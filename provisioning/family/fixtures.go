@@ -29,6 +29,13 @@ func Fixtures(f *Family, m Model) []Fixture {
 	}
 }
 
+// trials are the fixtures and a phone that has no line yet, which is too dull for a golden file.
+func trials(f *Family, m Model) []Fixture {
+	unused := bare(f, m)
+	unused.Accounts = nil
+	return append(Fixtures(f, m), Fixture{"no-lines", unused})
+}
+
 // Time zones as ZoneOf gives them; written out so that fixtures do not change with the tz database.
 var (
 	zoneBerlin = Zone{Name: "Europe/Berlin", Offset: 3600, POSIX: "CET-1CEST,M3.5.0,M10.5.0/3", DST: true, Save: 3600,
@@ -69,13 +76,23 @@ func accounts(m Model, all ...Account) []Account {
 	return all
 }
 
-// keys numbers keys after the lines, as many as fit on the model.
+// keys numbers keys after the lines, as many as fit on the model; nobody knows how many fit on an unknown one. On
+// modules, the first and the last key get the first of them once more.
 func keys(m Model, lines int, all ...Key) []Key {
-	all = all[:min(len(all), max(m.Keys-lines, 0))]
-	for i := range all {
-		all[i].Position = lines + 1 + i
+	fit := len(all)
+	if m.ID != "" {
+		fit = min(fit, max(m.Keys-lines, 0))
 	}
-	return all
+	out := all[:fit:fit]
+	for i := range out {
+		out[i].Position = lines + 1 + i
+	}
+	if m.Expansion > 0 {
+		first, last := all[0], all[0]
+		first.Position, last.Position = m.Keys+1, m.Keys+m.Expansion
+		out = append(out, first, last)
+	}
+	return out
 }
 
 func twoLines(f *Family, m Model) Phone {
@@ -84,7 +101,7 @@ func twoLines(f *Family, m Model) Phone {
 	second.Server = Endpoint{Host: "192.0.2.10", Transport: "tcp"}
 	second.OutboundProxy = Endpoint{Host: "edge.example.test", Port: 5070, Transport: "tcp"}
 	second.SRTP, second.Voicemail, second.Keepalive, second.Shared = "optional", "*97", 25, true
-	second.DialMap = DialPlan{Rules: []DialRule{{Prefix: "1", Min: 3, Max: 3}}}
+	second.DialMap = DialPlan{Rules: []DialRule{{Prefix: "1", Min: 3, Max: 3}, {Min: 4, Max: 12, Timeout: 3}}}
 	p.Accounts = accounts(m, account(1, "101", "Erika Mustermann"), second)
 	p.Clock24, p.LLDP = ptr(false), ptr(false)
 	p.Language, p.ToneCountry, p.Time = "en", "IN", zoneKolkata
@@ -128,7 +145,7 @@ func tlsSRTP(f *Family, m Model) Phone {
 	a.SRTP = "required"
 	p.Accounts = accounts(m, a)
 	p.Codecs = []string{"opus", "g722", "pcma", "pcmu", "g729", "ilbc"}
-	p.Syslog = Endpoint{Host: "log.example.test", Port: 514}
+	p.Syslog = Endpoint{Host: "log.example.test", Port: 6514, Transport: "tcp"}
 	return p
 }
 

@@ -133,3 +133,20 @@ func TestLive(t *testing.T) {
 		t.Error("the catalogue that was swapped in is not in use")
 	}
 }
+
+// FuzzLoad: whatever an operator's folder holds, Load answers with an error, never a panic.
+func FuzzLoad(f *testing.F) {
+	manifest, err := os.ReadFile("testdata/good/acme/family.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(manifest), "x = {{.MAC}}{{range .Keys}}{{.Label}}{{else}}{{end}}")
+	f.Add("id = 'acme'\n[[model]]\nid = 'a'\nkind = 'desk'\n[table.a]\nb.c = 1", "{{with $x := .QoS.SIP}}{{$x}}{{end}}")
+	f.Add("model = [{id = 'a', codes = ['1', '2']}]", "{{template \"device.cfg.tmpl\" .}}")
+	f.Fuzz(func(t *testing.T, manifest, text string) {
+		c, err := Load(os.DirFS("testdata/good"), fstest.MapFS{"acme/family.toml": {Data: []byte(manifest)}, "acme/files/device.cfg.tmpl": {Data: []byte(text)}})
+		if (c == nil) != (err != nil) {
+			t.Errorf("catalogue %v, error %v", c, err)
+		}
+	})
+}

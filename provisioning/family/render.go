@@ -199,7 +199,7 @@ func (s *templateSet) explain(err error) error {
 	}
 	line, _ := strconv.Atoi(at[2])
 	col, _ := strconv.Atoi(at[3])
-	p := problem{file: at[1], line: line, col: col, text: at[4]}
+	p := problem{file: at[1], line: line, col: col + 1, text: at[4]} // text/template counts columns from 0
 	if failed := execFailure.FindStringSubmatch(p.text); failed != nil {
 		action, text := failed[1], failed[2]
 		if action == printFunc {
@@ -217,7 +217,7 @@ func (s *templateSet) action(p problem) string {
 		return "action"
 	}
 	line := lines[p.line-1]
-	start := strings.LastIndex(line[:min(p.col+1, len(line))], "{{")
+	start := strings.LastIndex(line[:min(p.col, len(line))], "{{")
 	if start < 0 {
 		return "action"
 	}

@@ -2,6 +2,7 @@ package family
 
 import (
 	"fmt"
+	"maps"
 	"mime"
 	"net/url"
 	"regexp"
@@ -300,9 +301,9 @@ func (v *validator) exampleRow(i int) {
 func (v *validator) tableRows() {
 	for name, rows := range v.Tables {
 		seen := map[string]string{}
-		for key := range rows {
+		for _, key := range slices.Sorted(maps.Keys(rows)) {
 			if other, ok := seen[strings.ToLower(key)]; ok {
-				v.fault("table."+name+"."+key, "keys %q and %q differ only in case: remove one", min(key, other), max(key, other))
+				v.fault("table."+name+"."+key, "keys %q and %q differ only in case: remove one", other, key)
 			}
 			seen[strings.ToLower(key)] = key
 		}

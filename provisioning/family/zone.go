@@ -121,9 +121,9 @@ func (t *turns) offsets(standard, summer int, standardName, summerName string) {
 }
 
 // yearlyRule finds the one day rule that gives all instants, told by a clock at offset. Where the day itself follows
-// none ("Sunday on or after the 2nd"), the day before at hour 24, or the day after at hour -1, may.
+// none ("Sunday on or after the 2nd"), the day before at hour 24 may, or the day after at hour -1.
 func yearlyRule(instants []time.Time, offset int) (Change, bool) {
-	for _, days := range []int{0, 1, 2, -1} {
+	for _, days := range []int{0, 1, -1, 2} {
 		if c, ok := dayRule(instants, offset, days); ok {
 			return c, true
 		}
