@@ -31,7 +31,7 @@ func newCreator(base, key, domain string, widen bool, timeout time.Duration) (*c
 		return nil, errors.New("--admin is an address like http://127.0.0.1:8081")
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: parallelCreates}
-	return &creator{base: strings.TrimSuffix(base, "/"), key: secret(key), domain: domain, widen: widen,
+	return &creator{base: strings.TrimSuffix(base, "/"), key: newSecret(key), domain: domain, widen: widen,
 		client: &http.Client{Transport: transport, Timeout: timeout}, now: time.Now}, nil
 }
 
@@ -202,7 +202,7 @@ func (c *creator) call(ctx context.Context, method, path string, in, out any) er
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+string(c.key))
+	req.Header.Set("Authorization", "Bearer "+c.key.reveal())
 	req.Header.Set("Content-Type", "application/json")
 	if method == http.MethodPatch {
 		req.Header.Set("Content-Type", "application/merge-patch+json")

@@ -130,9 +130,6 @@ func (c *cli) storm(ctx context.Context, seqs []*sequence, in io.Reader, out io.
 	if err != nil {
 		return 0, err
 	}
-	if err := checkFiles(len(phones), c.Concurrency); err != nil {
-		return 0, err
-	}
 	var creating time.Duration
 	if c.Create {
 		if creating, err = c.create(ctx, phones, prog); err != nil {
@@ -187,6 +184,9 @@ func (c *cli) roster(r roster, in io.Reader) ([]*phone, error) {
 		if c.Phones < 1 {
 			return nil, errors.New("--phones is at least 1")
 		}
+		if err := checkFiles(c.Phones, c.Concurrency); err != nil {
+			return nil, err
+		}
 		return r.generate(c.Phones, c.First)
 	}
 	if c.Devices != "-" {
@@ -201,7 +201,7 @@ func (c *cli) roster(r roster, in io.Reader) ([]*phone, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--devices %s: %w", c.Devices, err)
 	}
-	return phones, nil
+	return phones, checkFiles(len(phones), c.Concurrency)
 }
 
 func (c *cli) create(ctx context.Context, phones []*phone, prog *progress) (time.Duration, error) {

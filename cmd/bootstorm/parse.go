@@ -24,8 +24,19 @@ type listing struct {
 	directories map[string]string
 }
 
-// secret is a password. It prints as ***.
-type secret string
+// secret is a password or a key. It prints as ***, and as an address where fmt cannot call methods: in fields that are not
+// exported, which a plain string type would show.
+type secret struct{ text *string }
+
+func newSecret(s string) secret { return secret{&s} }
+
+// reveal returns the text, for the two places that need it.
+func (s secret) reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // String hides the secret.
 func (secret) String() string { return "***" }
@@ -249,11 +260,20 @@ func (s settings) get(keys []string, n int) string {
 	return ""
 }
 
+// same reports whether two files mean the same account.
+func (a account) same(b account) bool {
+	if a.password.reveal() != b.password.reveal() {
+		return false
+	}
+	a.password = b.password
+	return a == b
+}
+
 // accounts returns the active accounts. None is an error, and so is one that could not register.
 func (k accountKeys) accounts(s settings) ([]account, error) {
 	var out []account
 	for n := 1; n <= k.Max; n++ {
-		if !k.active(s, n) || s.get(k.User, n) == "" && s.get(k.Server, n) == "" {
+		if !k.active(s, n) || s.get(k.User, n) == "" && s.get(k.Password, n) == "" {
 			continue
 		}
 		a, err := k.account(s, n)
@@ -282,7 +302,7 @@ func (k accountKeys) active(s settings, n int) bool {
 }
 
 func (k accountKeys) account(s settings, n int) (account, error) {
-	a := account{n: n, user: s.get(k.User, n), auth: s.get(k.Auth, n), password: secret(s.get(k.Password, n))}
+	a := account{n: n, user: s.get(k.User, n), auth: s.get(k.Auth, n), password: newSecret(s.get(k.Password, n))}
 	a.user, a.domain, _ = strings.Cut(a.user, "@")
 	a.auth = cmp.Or(a.auth, a.user)
 	server, err := endpoint(s.get(k.Server, n), s.get(k.Port, n), k.Transports[s.get(k.Transport, n)])
@@ -299,7 +319,7 @@ func (k accountKeys) account(s settings, n int) (account, error) {
 	switch {
 	case a.user == "":
 		return a, errors.New("no user")
-	case a.password == "":
+	case a.password.reveal() == "":
 		return a, errors.New("no password")
 	case a.host == "":
 		return a, errors.New("no server")
@@ -372,8 +392,9 @@ func parseXML(raw []byte) (*element, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
-			return nil, fmt.Errorf("not well-formed XML: %w", err)
+		if err != nil { // the decoder's own text would quote the file, which holds secrets
+			line, column := dec.InputPos()
+			return nil, fmt.Errorf("not well-formed XML at line %d, column %d", line, column)
 		}
 		last := stack[len(stack)-1]
 		switch t := tok.(type) {

@@ -94,7 +94,7 @@ func (p *phone) configure(ctx context.Context) bool {
 		if err != nil {
 			return p.fail(p.row(b.label("files"), b.order), err)
 		}
-		if i > 0 && !slices.Equal(before, accounts) {
+		if i > 0 && !slices.EqualFunc(before, accounts, account.same) {
 			return p.fail(p.row(b.label("files"), b.order), errors.New("the accounts differ from those that the other protocol gave"))
 		}
 		before = accounts
@@ -178,19 +178,21 @@ func (p *phone) flow(ctx context.Context, a account) (*flow, error) {
 	return f, err
 }
 
-// stay keeps the lines registered until ctx ends, and boots again when the server says so.
+// stay keeps the lines registered until ctx ends, and boots again when the server says so. What it has begun then, it
+// finishes.
 func (p *phone) stay(ctx context.Context) {
-	for len(p.lines) > 0 && p.failure() == nil {
+	work := context.WithoutCancel(ctx)
+	for len(p.lines) > 0 && p.failure() == nil && ctx.Err() == nil {
 		again := time.NewTimer(p.halfTime())
 		select {
 		case <-ctx.Done():
 			again.Stop()
 			return
 		case <-again.C:
-			p.refresh(ctx)
+			p.refresh(work)
 		case event := <-p.events:
 			if strings.HasPrefix(event, "check-sync") || strings.HasPrefix(event, "resync") {
-				p.boot(ctx)
+				p.boot(work)
 			}
 		}
 		again.Stop()
