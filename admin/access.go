@@ -1,0 +1,161 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"slices"
+	"strings"
+
+	"offhook/provisioning/fleet"
+)
+
+// caller is who sends a request: what the key may do, and in which domains.
+type caller struct {
+	name    string   // for the log; never the key
+	scopes  []string // "*" = everything
+	domains []string // ids; nil = all
+}
+
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(keyCaller).(caller)
+	return c
+}
+
+// authenticate compares hashes, so that neither the key's text nor its length shows in the time that it takes.
+func (a *api) authenticate(r *http.Request) (caller, bool) {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || key == "" {
+		return caller{}, false
+	}
+	got, want := sha256.Sum256([]byte(strings.TrimSpace(key))), sha256.Sum256([]byte(a.Key.Reveal()))
+	if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
+		return caller{name: "admin-key", scopes: []string{"*"}}, true
+	}
+	return caller{}, false
+}
+
+func (c caller) may(scope string) bool {
+	return slices.Contains(c.scopes, "*") || slices.Contains(c.scopes, scope)
+}
+
+func (c caller) sees(domainID string) bool {
+	return c.domains == nil || slices.Contains(c.domains, domainID)
+}
+
+// allow answers 403 to a key that lacks the scope, and names it (R01).
+func (a *api) allow(ctx context.Context, scope string) error {
+	if callerOf(ctx).may(scope) {
+		return nil
+	}
+	p := newProblem(http.StatusForbidden, "insufficient-scope", "this key lacks the scope "+scope)
+	p.Scope = scope
+	return p
+}
+
+// The look-ups below are the only way to a record. What is in a domain that the caller does not see does not exist.
+
+func (a *api) domain(ctx context.Context, s *fleet.Snap, id string) (fleet.Domain, error) {
+	d, err := s.Domain(id)
+	if err == nil && !callerOf(ctx).sees(d.ID) {
+		err = fleet.ErrNotFound
+	}
+	return d, err
+}
+
+func (a *api) user(ctx context.Context, s *fleet.Snap, id string) (fleet.User, error) {
+	u, err := s.User(id)
+	if err == nil && !callerOf(ctx).sees(u.DomainID) {
+		err = fleet.ErrNotFound
+	}
+	return u, err
+}
+
+func (a *api) line(ctx context.Context, s *fleet.Snap, id string) (fleet.Line, error) {
+	l, err := s.Line(id)
+	if err == nil && !callerOf(ctx).sees(l.DomainID) {
+		err = fleet.ErrNotFound
+	}
+	return l, err
+}
+
+func (a *api) device(ctx context.Context, s *fleet.Snap, id string) (fleet.Device, error) {
+	d, err := s.Device(id)
+	if err == nil && !callerOf(ctx).sees(d.DomainID) {
+		err = fleet.ErrNotFound
+	}
+	return d, err
+}
+
+func (a *api) profile(ctx context.Context, s *fleet.Snap, id string) (fleet.Profile, error) {
+	p, err := s.Profile(id)
+	if err == nil && !callerOf(ctx).sees(p.DomainID) {
+		err = fleet.ErrNotFound
+	}
+	return p, err
+}
+
+// visible reports whether the caller may know that a record exists: the MAC address that is taken may be another tenant's.
+func (a *api) visible(ctx context.Context, id string) bool {
+	s := a.Store.Snap()
+	var err error
+	switch prefix, _, _ := strings.Cut(id, "_"); prefix {
+	case "usr":
+		_, err = a.user(ctx, s, id)
+	case "lin":
+		_, err = a.line(ctx, s, id)
+	case "dev":
+		_, err = a.device(ctx, s, id)
+	case "dom":
+		_, err = a.domain(ctx, s, id)
+	case "prf":
+		_, err = a.profile(ctx, s, id)
+	default:
+		return false
+	}
+	return err == nil
+}
+
+// domainNamed finds the domain that a request names, by name or id; none is needed while the caller sees only one (R05).
+func (a *api) domainNamed(ctx context.Context, s *fleet.Snap, name, pointer string) (fleet.Domain, error) {
+	if name == "" {
+		return a.onlyDomain(ctx, s, pointer)
+	}
+	d, err := s.DomainByName(strings.ToLower(strings.TrimSuffix(name, ".")))
+	if err != nil {
+		d, err = s.Domain(name)
+	}
+	if err != nil || !callerOf(ctx).sees(d.ID) {
+		return d, invalidAt(pointer, "domain-unknown", "no domain of this name exists; GET /v1/domains lists them")
+	}
+	return d, nil
+}
+
+func (a *api) onlyDomain(ctx context.Context, s *fleet.Snap, pointer string) (fleet.Domain, error) {
+	var all []fleet.Domain
+	for d := range s.Domains("") {
+		if callerOf(ctx).sees(d.ID) {
+			all = append(all, d)
+		}
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	return fleet.Domain{}, invalidAt(pointer, "required", "name the domain: there are several, or none yet")
+}
+
+// filterDomain is the ?domain= of lists: a test of domain ids that also holds what the caller may see.
+func (a *api) filterDomain(ctx context.Context, s *fleet.Snap, name string) (func(domainID string) bool, error) {
+	c := callerOf(ctx)
+	if name == "" {
+		return c.sees, nil
+	}
+	d, err := a.domainNamed(ctx, s, name, "")
+	if err != nil {
+		p := newProblem(http.StatusUnprocessableEntity, "domain-unknown", "no domain of this name exists; GET /v1/domains lists them")
+		p.Errors = []violation{{Code: "domain-unknown", Detail: p.Detail, Parameter: "domain"}}
+		return nil, p
+	}
+	return func(id string) bool { return id == d.ID }, nil
+}

@@ -1,0 +1,206 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"offhook/provisioning/family"
+	"offhook/provisioning/fleet"
+)
+
+func (a *api) actionRoutes() {
+	act := func(name, summary string) operation {
+		return operation{method: http.MethodPost, path: "/v1/devices/{id}/actions/" + name, id: name + "-device", scope: "devices:write", summary: summary}
+	}
+	resync, reboot := act("resync", "Make a phone fetch its configuration now"), act("reboot", "Restart a phone")
+	resync.status, reboot.status = http.StatusAccepted, http.StatusAccepted
+	add(a, resync, func(ctx context.Context, in *ByID) (*plain[notified], error) {
+		return a.notify(ctx, in.ID, func(f *family.Family) family.Notify { return f.Resync })
+	})
+	add(a, reboot, func(ctx context.Context, in *ByID) (*plain[notified], error) {
+		return a.notify(ctx, in.ID, func(f *family.Family) family.Notify { return f.Reboot })
+	})
+	add(a, act("replace", "Another phone takes this one's place, lines and settings"), a.replaceDevice)
+	add(a, act("open-enrolment", "Open the enrolment window again"), a.openEnrolment)
+}
+
+// notified says what was sent to the phone.
+type notified struct {
+	DeviceID string `json:"device_id"`
+	Event    string `json:"event" doc:"the NOTIFY's Event header (RFC 6665)"`
+}
+
+// notify sends what the maker's phones act on; the event is the manifest's.
+func (a *api) notify(ctx context.Context, id string, pick func(*family.Family) family.Notify) (*plain[notified], error) {
+	d, err := a.device(ctx, a.snaps(), id)
+	if err != nil {
+		return nil, err
+	}
+	f, ok := a.Catalog.Catalog().Family(d.Maker)
+	if !ok {
+		return nil, conflictAt("", "maker-unknown", "the maker of this device is not known yet: nothing that it would act on can be sent", "")
+	}
+	event := pick(f).Event
+	if event == "" || a.Notify == nil {
+		return nil, conflictAt("", "action-unsupported", "phones of this maker take no such message; restart the phone by hand", "")
+	}
+	if err := a.Notify(ctx, d.ID, event); err != nil {
+		a.log.Info("a phone was not reached", "request_id", requestID(ctx), "device_id", d.ID, "event", event, "error", err)
+		return nil, conflictAt("", "device-unreachable", "the phone is not registered, or did not answer; it fetches its configuration by itself later", "")
+	}
+	return &plain[notified]{Body: notified{DeviceID: d.ID, Event: event}}, nil
+}
+
+type replaceInput struct {
+	ByID
+	Matched
+	Body struct {
+		MACAddress string `json:"mac_address" doc:"of the new phone, in any spelling"`
+		Model      string `json:"model,omitempty" nullable:"true"`
+		Maker      string `json:"maker,omitempty" nullable:"true"`
+	}
+}
+
+// replaceDevice forgets what was known of the old phone; lines, keys and settings stay, secrets are renewed.
+func (a *api) replaceDevice(ctx context.Context, in *replaceInput) (*found[device], error) {
+	out, err := a.changeDevice(ctx, in.ID, in.IfMatch, func(tx *fleet.Tx, d fleet.Device) (fleet.Device, error) {
+		mac, err := fleet.ParseMAC(in.Body.MACAddress)
+		if err != nil {
+			return d, err
+		}
+		next, err := a.recognise(mac, NewDevice{Model: in.Body.Model, Maker: in.Body.Maker, Type: d.Type})
+		if err != nil {
+			return d, err
+		}
+		maker := d.Maker
+		if d, err = tx.ReplaceMAC(d.ID, mac); err != nil {
+			return d, err
+		}
+		if next.Model != "" || d.Model != "" && next.Maker != "" && next.Maker != maker {
+			d.Model, d.ModelSource, d.ModelSeen = next.Model, next.ModelSource, "" // a typed model does not outlive its maker
+		}
+		d.Maker = next.Maker
+		return tx.PutDevice(d)
+	})
+	if err == nil {
+		a.Sightings.Forget(in.ID)
+	}
+	return out, err
+}
+
+func (a *api) openEnrolment(ctx context.Context, in *ByID) (*found[device], error) {
+	return a.changeDevice(ctx, in.ID, "", func(tx *fleet.Tx, d fleet.Device) (fleet.Device, error) { return tx.OpenEnrolment(d.ID) })
+}
+
+type PositionInput struct {
+	ByID
+	Matched
+	Position int `path:"position" minimum:"1" maximum:"512"`
+}
+
+type assignInput struct {
+	PositionInput
+	Body struct {
+		LineID string `json:"line_id"`
+	}
+}
+
+// assignLine is idempotent: the same line on the same key changes nothing.
+func (a *api) assignLine(ctx context.Context, in *assignInput) (*found[device], error) {
+	return a.changeDevice(ctx, in.ID, in.IfMatch, func(tx *fleet.Tx, d fleet.Device) (fleet.Device, error) {
+		l, err := a.line(ctx, &tx.Snap, in.Body.LineID)
+		if err != nil || l.DomainID != d.DomainID {
+			return d, invalidAt("/line_id", "line-unknown", "no line with this id exists in the device's domain")
+		}
+		if m, ok := a.Catalog.Catalog().Model(d.Maker, d.Model); ok && m.Accounts > 0 && in.Position > m.Accounts {
+			p := newProblem(http.StatusUnprocessableEntity, "position-invalid", "this model has fewer lines than that")
+			p.Errors = []violation{{Code: "position-invalid", Detail: p.Detail, Parameter: "position"}}
+			return d, p
+		}
+		return tx.AssignLine(d.ID, in.Position, l.ID)
+	})
+}
+
+func (a *api) unassignLine(ctx context.Context, in *PositionInput) (*found[device], error) {
+	return a.changeDevice(ctx, in.ID, in.IfMatch, func(tx *fleet.Tx, d fleet.Device) (fleet.Device, error) {
+		if d.LineAt(in.Position) == "" {
+			return d, fleet.ErrNotFound
+		}
+		return tx.Unassign(d.ID, in.Position)
+	})
+}
+
+// whole is a list that is short by nature and comes in one page.
+func whole[T any](items []T) *page[T] {
+	out := &page[T]{}
+	out.Body.Items = list(items)
+	return out
+}
+
+func (a *api) listDeviceEvents(ctx context.Context, in *ByID) (*page[event], error) {
+	d, err := a.device(ctx, a.snaps(), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return whole(eventsOf(a.Sightings.Of(d.ID))), nil
+}
+
+func (a *api) listDeviceSettings(ctx context.Context, in *ByID) (*page[Setting], error) {
+	d, err := a.device(ctx, a.snaps(), in.ID)
+	if err != nil || a.Settings == nil {
+		return whole[Setting](nil), err
+	}
+	values, err := a.Settings(d.ID)
+	return whole(values), err
+}
+
+type configInput struct {
+	ByID
+	Path string `query:"path" maxLength:"255" doc:"one of the files, as the list names it"`
+}
+
+// rendered is either the list of files or one of them.
+type rendered struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+func (a *api) getDeviceConfig(ctx context.Context, in *configInput) (*rendered, error) {
+	d, err := a.device(ctx, a.snaps(), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.Path == "" {
+		return a.listFiles(d.ID)
+	}
+	if a.Preview == nil {
+		return nil, fleet.ErrNotFound
+	}
+	body, contentType, err := a.Preview(d.ID, in.Path)
+	if err != nil {
+		return nil, err
+	}
+	// A browser must never run what a template wrote: the file is shown as text, whatever the phone is told that it is.
+	if !strings.HasPrefix(contentType, "text/plain") {
+		contentType = "text/plain; charset=utf-8"
+	}
+	return &rendered{ContentType: contentType, Body: body}, nil
+}
+
+func (a *api) listFiles(deviceID string) (*rendered, error) {
+	var out struct {
+		Files []File `json:"files"`
+	}
+	out.Files = []File{}
+	if a.Files != nil {
+		files, err := a.Files(deviceID)
+		if err != nil {
+			return nil, err
+		}
+		out.Files = list(files)
+	}
+	b, err := json.Marshal(out)
+	return &rendered{ContentType: "application/json", Body: b}, err
+}

@@ -1,0 +1,120 @@
+// Package admin is the API that steers Offhook: domains, users, lines, devices and what is known of them.
+//
+// It is huma v2 on gorilla/mux. Each noun has a file with its own wire types, their mapping to the records of package
+// fleet, and its operations. The rules live in fleet and in the catalogue; this package translates, and decides who may.
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/gorilla/mux"
+
+	"offhook/provisioning/family"
+	"offhook/provisioning/fleet"
+)
+
+// Config is what the API needs from the rest of the house. Log, Store, Sightings, Catalog, Key, Now and Rand are required;
+// Rand is safe for
+// concurrent use. A func that is nil answers as if there were nothing to tell.
+type Config struct {
+	Log       *slog.Logger
+	Store     *fleet.Store
+	Sightings *fleet.Sightings
+	Catalog   *family.Live
+	Key       fleet.Secret // the first admin key: everything, in every domain
+	Now       func() time.Time
+	Rand      io.Reader
+
+	// RequireIfMatch answers 428 to a PATCH without If-Match.
+	RequireIfMatch bool
+
+	Registrations     func(lineID string) []fleet.Registration // "" = all
+	AuthFailing       func(lineID string) bool
+	Files             func(deviceID string) ([]File, error)
+	Preview           func(deviceID, path string) (body []byte, contentType string, err error) // secrets masked
+	Settings          func(deviceID string) ([]Setting, error)
+	ProvisioningState func(deviceID string) string
+	Notify            func(ctx context.Context, deviceID, event string) error // event is the family's, from its manifest
+
+	Ready   func() error // nil while requests can be served
+	Metrics http.Handler
+}
+
+// File is one file that a device may fetch.
+type File struct {
+	Path        string `json:"path"`
+	Scope       string `json:"scope" doc:"model: the same for every phone of the model; device: this one's own"`
+	Format      string `json:"format"`
+	ContentType string `json:"content_type"`
+	ETag        string `json:"etag"`
+}
+
+// Setting is one value that a device gets, and the layer that it comes from.
+type Setting struct {
+	Name  string `json:"name"`
+	Value any    `json:"value" doc:"secrets are ***"`
+	Layer string `json:"layer" doc:"built-in, domain, profile, device or line"`
+}
+
+type api struct {
+	Config
+	log   *slog.Logger
+	huma  huma.API
+	hash  hasher
+	idem  *replays
+	snaps func() *fleet.Snap
+}
+
+// New returns the handler of the admin listener: the API below /v1, and /healthz, /readyz, /metrics and /openapi.json, which
+// answer without a key, because the listener is private by default and none of them tells a secret.
+func New(c Config) (http.Handler, error) {
+	if c.Log == nil || c.Store == nil || c.Sightings == nil || c.Catalog == nil || c.Now == nil || c.Rand == nil {
+		return nil, errors.New("admin: Log, Store, Sightings, Catalog, Now and Rand are required")
+	}
+	if c.Key.IsZero() {
+		return nil, errors.New("admin: the admin key is empty")
+	}
+	a := &api{Config: c, log: c.Log.With("front", "admin"), hash: newHasher(c.Rand), idem: newReplays(c.Now), snaps: c.Store.Snap}
+	router := mux.NewRouter()
+	router.SkipClean(true) // a cleaned path would be answered with a redirect, which drops a POST's body
+	router.NotFoundHandler = a.missing(router)
+	router.MethodNotAllowedHandler = router.NotFoundHandler
+	a.huma = humamux.New(router, a.humaConfig())
+	a.routes()
+	if err := a.plainRoutes(router); err != nil {
+		return nil, err
+	}
+	return a.wrap(router), nil
+}
+
+// humaConfig leaves out huma's documentation page, which loads a script from elsewhere, and its $schema links.
+func (a *api) humaConfig() huma.Config {
+	c := huma.DefaultConfig("Offhook", "1")
+	c.Info.Description = "Provisioning and registration of desk phones. Send `Authorization: Bearer KEY`. Errors are RFC 9457 problems with a stable type."
+	c.CreateHooks = nil
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.RejectUnknownQueryParameters = true
+	c.Transformers = []huma.Transformer{a.transform}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer"}}
+	c.Security = []map[string][]string{{"key": {}}}
+	aliases(c.Components.Schemas)
+	return c
+}
+
+func (a *api) routes() {
+	a.userRoutes()
+	a.lineRoutes()
+	a.deviceRoutes()
+	a.actionRoutes()
+	a.waitingRoutes()
+	a.domainRoutes()
+	a.profileRoutes()
+	a.catalogRoutes()
+}

@@ -1,0 +1,235 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"offhook/provisioning/fleet"
+)
+
+// domainBody is what can be said of a domain.
+type domainBody struct {
+	Name     string       `json:"name" doc:"host name: the SIP domain and the digest realm"`
+	Plan     *plan        `json:"numbering_plan,omitempty" doc:"otherwise 101-499 and then 5000-8999"`
+	Reserved []reserved   `json:"reserved,omitempty" doc:"numbers that are never given out; the emergency numbers always are"`
+	Policy   policyBody   `json:"policy,omitzero"`
+	Networks *[]string    `json:"provisioning_networks,omitempty" doc:"CIDR networks whose phones get their files without showing a credential; null = loopback and private ranges, [] = none"`
+	Bundles  []string     `json:"bundles,omitempty"`
+	Settings settingsBody `json:"settings,omitzero"`
+}
+
+type plan struct {
+	Ranges []numbers `json:"ranges" nullable:"false"`
+}
+
+type numbers struct {
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Purpose string `json:"purpose,omitempty" nullable:"true" doc:"user unless said otherwise"`
+}
+
+type reserved struct {
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Reason string `json:"reason,omitempty" nullable:"true"`
+}
+
+// domain is a tenant as the API tells it.
+type domain struct {
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Plan      plan           `json:"numbering_plan"`
+	Reserved  []reserved     `json:"reserved" nullable:"false"`
+	Policy    policy         `json:"policy"`
+	Networks  []string       `json:"provisioning_networks" nullable:"false"`
+	Bundles   []string       `json:"bundles" nullable:"false"`
+	Settings  fleet.Settings `json:"settings" doc:"secrets are ***"`
+	CreatedAt time.Time      `json:"created_at"`
+	UpdatedAt time.Time      `json:"updated_at"`
+}
+
+type policy struct {
+	RequireLastName bool   `json:"require_last_name"`
+	RequireEmail    bool   `json:"require_email"`
+	ExtensionChange string `json:"extension_change" enum:"allow,deny"`
+}
+
+type policyBody struct {
+	RequireLastName bool   `json:"require_last_name,omitempty" nullable:"true"`
+	RequireEmail    bool   `json:"require_email,omitempty" nullable:"true"`
+	ExtensionChange string `json:"extension_change,omitempty" enum:"allow,deny" default:"allow" nullable:"true"`
+}
+
+func showDomain(d fleet.Domain) domain {
+	out := domain{ID: d.ID, Name: d.Name, Plan: plan{Ranges: []numbers{}}, Reserved: []reserved{}, Networks: []string{}, Bundles: list(d.Bundles),
+		Policy:   policy{RequireLastName: d.Policy.RequireLastName, RequireEmail: d.Policy.RequireEmail, ExtensionChange: or(d.Policy.ExtensionChange, "allow")},
+		Settings: d.Settings, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt}
+	for _, r := range d.Plan.Ranges {
+		out.Plan.Ranges = append(out.Plan.Ranges, numbers{From: r.From, To: r.To, Purpose: or(r.Purpose, "user")})
+	}
+	for _, r := range d.Reserved {
+		out.Reserved = append(out.Reserved, reserved(r))
+	}
+	networks := d.Networks
+	if networks == nil {
+		networks = fleet.DefaultNetworks()
+	}
+	for _, n := range networks {
+		out.Networks = append(out.Networks, n.String())
+	}
+	return out
+}
+
+func domainBodyOf(d fleet.Domain) domainBody {
+	shown := showDomain(d)
+	b := domainBody{Name: d.Name, Plan: &shown.Plan, Reserved: shown.Reserved, Policy: policyBody(d.Policy), Bundles: d.Bundles, Settings: settingsBody{d.Settings}}
+	if d.Networks != nil {
+		b.Networks = &shown.Networks
+	}
+	return b
+}
+
+func (b domainBody) onto(d fleet.Domain) (fleet.Domain, error) {
+	d.Name, d.Policy, d.Bundles = strings.ToLower(strings.TrimSuffix(b.Name, ".")), fleet.Policy(b.Policy), b.Bundles
+	d.Settings = b.Settings.over(d.Settings)
+	d.Plan, d.Reserved, d.Networks = fleet.DefaultPlan(), nil, nil
+	if b.Plan != nil {
+		d.Plan.Ranges = nil
+		for _, r := range b.Plan.Ranges {
+			d.Plan.Ranges = append(d.Plan.Ranges, fleet.Range{From: r.From, To: r.To, Purpose: or(r.Purpose, "user")})
+		}
+	}
+	for _, r := range b.Reserved {
+		d.Reserved = append(d.Reserved, fleet.Reserved(r))
+	}
+	if b.Networks == nil {
+		return d, nil
+	}
+	d.Networks = []netip.Prefix{}
+	for i, text := range *b.Networks {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return d, invalidAt("/provisioning_networks/"+strconv.Itoa(i), "network-invalid", "a network is an address with a length: 192.0.2.0/24, 2001:db8::/48")
+		}
+		d.Networks = append(d.Networks, p.Masked())
+	}
+	return d, nil
+}
+
+func (a *api) domainRoutes() {
+	add(a, operation{method: http.MethodGet, path: "/v1/domains", id: "list-domains", scope: "domains:read", summary: "List domains"}, a.listDomains)
+	add(a, operation{method: http.MethodPost, path: "/v1/domains", id: "create-domain", scope: "domains:write", status: http.StatusCreated, summary: "Create a domain"}, a.createDomain)
+	add(a, operation{method: http.MethodGet, path: "/v1/domains/{id}", id: "get-domain", scope: "domains:read", summary: "Read a domain, by id or name"}, a.getDomain)
+	add(a, operation{method: http.MethodPatch, path: "/v1/domains/{id}", id: "update-domain", scope: "domains:write", summary: "Change a domain"}, a.updateDomain)
+	add(a, operation{method: http.MethodDelete, path: "/v1/domains/{id}", id: "delete-domain", scope: "domains:write", summary: "Delete a domain that nothing is in"}, a.deleteDomain)
+}
+
+type listDomainsInput struct {
+	Paging
+	Q string `query:"q" maxLength:"64" doc:"part of a name"`
+}
+
+func (a *api) listDomains(ctx context.Context, in *listDomainsInput) (*page[domain], error) {
+	from, err := in.position()
+	if err != nil {
+		return nil, err
+	}
+	c := callerOf(ctx)
+	rows := only(a.snaps().Domains(from), func(d fleet.Domain) bool { return c.sees(d.ID) && contains(in.Q, d.Name) })
+	return fill(in.Paging, rows, func(d fleet.Domain) string { return d.ID }, func(d fleet.Domain) (domain, error) { return showDomain(d), nil })
+}
+
+type DomainInput struct {
+	ID string `path:"id" maxLength:"253" doc:"id or name"`
+}
+
+// domainAt finds the domain of a path, by id or name.
+func (a *api) domainAt(ctx context.Context, s *fleet.Snap, id string) (fleet.Domain, error) {
+	if d, err := s.DomainByName(strings.ToLower(id)); err == nil {
+		id = d.ID
+	}
+	return a.domain(ctx, s, id)
+}
+
+func (a *api) getDomain(ctx context.Context, in *DomainInput) (*found[domain], error) {
+	d, err := a.domainAt(ctx, a.snaps(), in.ID)
+	return &found[domain]{ETag: etag(d.Revision), Body: showDomain(d)}, err
+}
+
+// createDomain is for keys of every domain: a key that is bound to some could not see the new one.
+func (a *api) createDomain(ctx context.Context, in *struct{ Body domainBody }) (*made[domain], error) {
+	if callerOf(ctx).domains != nil {
+		return nil, newProblem(http.StatusForbidden, "domain-bound", "this key is bound to its domains and cannot make another")
+	}
+	d, err := in.Body.onto(fleet.Domain{})
+	if err != nil {
+		return nil, err
+	}
+	out := &made[domain]{Status: http.StatusCreated}
+	err = a.update(ctx, false, func(tx *fleet.Tx) error {
+		stored, err := tx.PutDomain(d)
+		out.ETag, out.Location, out.Body = etag(stored.Revision), "/v1/domains/"+stored.ID, showDomain(stored)
+		return err
+	})
+	return out, err
+}
+
+type updateDomainInput struct {
+	DomainInput
+	Matched
+	Body patch[domainBody]
+}
+
+func (a *api) updateDomain(ctx context.Context, in *updateDomainInput) (*found[domain], error) {
+	if err := a.needMatch(in.Matched); err != nil {
+		return nil, err
+	}
+	out := &found[domain]{}
+	err := a.update(ctx, false, func(tx *fleet.Tx) error {
+		d, err := a.domainAt(ctx, &tx.Snap, in.ID)
+		if err == nil {
+			err = checkMatch(in.IfMatch, d.Revision)
+		}
+		if err != nil {
+			return err
+		}
+		body, err := in.Body.into(domainBodyOf(d))
+		if err != nil {
+			return err
+		}
+		if d, err = body.onto(d); err != nil {
+			return err
+		}
+		if d, err = tx.PutDomain(d); err != nil {
+			return err
+		}
+		out.ETag, out.Body = etag(d.Revision), showDomain(d)
+		return nil
+	})
+	return out, err
+}
+
+type deleteDomainInput struct {
+	DomainInput
+	Matched
+}
+
+func (a *api) deleteDomain(ctx context.Context, in *deleteDomainInput) (*plain[gone], error) {
+	out := &plain[gone]{Body: gone{Deleted: true, Effects: []effect{}}}
+	err := a.update(ctx, false, func(tx *fleet.Tx) error {
+		d, err := a.domainAt(ctx, &tx.Snap, in.ID)
+		if err == nil {
+			err = checkMatch(in.IfMatch, d.Revision)
+		}
+		if err != nil {
+			return err
+		}
+		out.Body.ID = d.ID
+		return tx.DeleteDomain(d.ID)
+	})
+	return out, err
+}

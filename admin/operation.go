@@ -1,0 +1,211 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"offhook/provisioning/fleet"
+)
+
+// operation is one entry of the API: where it stands, and which scope the caller's key must hold.
+type operation struct {
+	method, path string
+	id           string // also the action in the audit log
+	summary      string
+	scope        string
+	status       int // 0 = 200
+	maxBody      int64
+}
+
+// add registers an operation with what all of them share: the scope check, and problems for errors.
+func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, error)) {
+	noun, _, _ := strings.Cut(strings.TrimPrefix(op.path, "/v1/"), "/")
+	hop := huma.Operation{
+		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{noun},
+		Description: "Scope: `" + op.scope + "`", DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
+		Responses: map[string]*huma.Response{"default": a.problemResponse()},
+	}
+	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
+		out, err := (*O)(nil), a.allow(ctx, op.scope)
+		if err == nil {
+			out, err = handle(withOperation(ctx, op.id), in)
+		}
+		if err != nil {
+			return nil, a.problemOf(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+func (a *api) problemResponse() *huma.Response {
+	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem](), true, "")
+	return &huma.Response{Description: "A problem", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}}}
+}
+
+func withOperation(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, keyOperation, id)
+}
+
+// Inputs that operations share.
+type (
+	ByID struct {
+		ID string `path:"id" maxLength:"64"`
+	}
+	Matched struct {
+		IfMatch string `header:"If-Match" doc:"the record's ETag: the change happens only if nobody changed it since"`
+	}
+	DryRunnable struct {
+		DryRun bool `query:"dry_run" doc:"answer with the effects and change nothing"`
+	}
+)
+
+// found answers with one record.
+type found[T any] struct {
+	ETag string `header:"ETag"`
+	Body T
+}
+
+// made answers 201 with a new record and where it is.
+type made[T any] struct {
+	Status   int
+	Location string `header:"Location"`
+	ETag     string `header:"ETag"`
+	Body     T
+}
+
+// body answers with something that has no revision of its own.
+type plain[T any] struct {
+	Body T
+}
+
+// errDryRun rolls a transaction back that was only tried.
+var errDryRun = errors.New("dry run")
+
+// update runs fn in a transaction. With dry, everything is tried, checked and rolled back.
+func (a *api) update(ctx context.Context, dry bool, fn func(*fleet.Tx) error) error {
+	err := a.Store.Update(ctx, func(tx *fleet.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		if dry {
+			return errDryRun
+		}
+		return nil
+	})
+	if dry && errors.Is(err, errDryRun) {
+		return nil
+	}
+	return err
+}
+
+// patch is a merge patch (RFC 7396) for T: what is absent stays, null clears.
+type patch[T any] struct{ raw json.RawMessage }
+
+// UnmarshalJSON keeps the patch as it is; into applies it.
+func (p *patch[T]) UnmarshalJSON(b []byte) error {
+	p.raw = bytes.Clone(b)
+	return nil
+}
+
+// Schema is T's with nothing required.
+func (patch[T]) Schema(r huma.Registry) *huma.Schema {
+	s := r.Schema(reflect.TypeFor[T](), true, "")
+	if s.Ref != "" {
+		s = r.SchemaFromRef(s.Ref)
+	}
+	c := *s
+	c.Required = nil
+	c.PrecomputeMessages()
+	return &c
+}
+
+// into returns current with the patch applied.
+func (p patch[T]) into(current T) (T, error) {
+	var next T
+	b, err := json.Marshal(current)
+	if err != nil {
+		return next, fmt.Errorf("patch: %w", err)
+	}
+	target, err := decodeAny(b)
+	if err != nil {
+		return next, err
+	}
+	change, err := decodeAny(p.raw)
+	if err != nil {
+		return next, err
+	}
+	if b, err = json.Marshal(merge(target, change)); err != nil {
+		return next, fmt.Errorf("patch: %w", err)
+	}
+	if err := json.Unmarshal(b, &next); err != nil {
+		var f *fleet.FieldError
+		if errors.As(err, &f) {
+			return next, f
+		}
+		return next, newProblem(http.StatusBadRequest, "body-malformed", "the patch does not fit the record")
+	}
+	return next, nil
+}
+
+// clears reports that the patch sets a member to null: write-only members are otherwise kept.
+func (p patch[T]) clears(path ...string) bool {
+	v, err := decodeAny(p.raw)
+	if err != nil {
+		return false
+	}
+	for _, name := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return false
+		}
+		if v, ok = m[name]; !ok {
+			return false
+		}
+	}
+	return v == nil
+}
+
+func decodeAny(b []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // so that a number comes out as it went in
+	var v any
+	if err := dec.Decode(&v); err != nil && !errors.Is(err, io.EOF) {
+		return nil, newProblem(http.StatusBadRequest, "body-malformed", "the request body is missing or is not well-formed JSON")
+	}
+	return v, nil
+}
+
+// merge is MergePatch of RFC 7396 section 2.
+func merge(target, change any) any {
+	c, ok := change.(map[string]any)
+	if !ok {
+		return change
+	}
+	t, ok := target.(map[string]any)
+	if !ok {
+		t = map[string]any{}
+	}
+	for name, v := range c {
+		if v == nil {
+			delete(t, name)
+			continue
+		}
+		t[name] = merge(t[name], v)
+	}
+	return t
+}
+
+// aliases tell huma how the records' own types look on the wire.
+func aliases(r huma.Registry) {
+	r.RegisterTypeAlias(reflect.TypeFor[fleet.Secret](), reflect.TypeFor[string]())
+	r.RegisterTypeAlias(reflect.TypeFor[fleet.MAC](), reflect.TypeFor[string]())
+}

@@ -1,0 +1,130 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"offhook/provisioning/fleet"
+)
+
+// registration is the short form within a line or a device.
+type registration struct {
+	State     string     `json:"state" enum:"registered,unregistered,never,auth_failing"`
+	Contacts  int        `json:"contacts"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+// binding is one contact that is registered now.
+type binding struct {
+	LineID       string    `json:"line_id"`
+	DeviceID     *string   `json:"device_id"`
+	UserID       string    `json:"user_id"`
+	AOR          string    `json:"aor"`
+	Contact      string    `json:"contact"`
+	Source       string    `json:"source" doc:"address and port that the REGISTER came from"`
+	Transport    string    `json:"transport"`
+	UserAgent    string    `json:"user_agent"`
+	RegisteredAt time.Time `json:"registered_at"`
+	ExpiresAt    time.Time `json:"expires_at"`
+}
+
+func (a *api) registrations(lineID string) []fleet.Registration {
+	if a.Registrations == nil {
+		return nil
+	}
+	return a.Registrations(lineID)
+}
+
+// lineState tells a line that was registered once from one that never was by the events of the devices that it stands on.
+func (a *api) lineState(s *fleet.Snap, lineID string) registration {
+	regs := a.registrations(lineID)
+	if len(regs) > 0 {
+		return registered(regs)
+	}
+	if a.AuthFailing != nil && a.AuthFailing(lineID) {
+		return registration{State: "auth_failing"}
+	}
+	for d := range s.DevicesOn(lineID) {
+		if a.wasRegistered(d.ID) {
+			return registration{State: "unregistered"}
+		}
+	}
+	return registration{State: "never"}
+}
+
+func (a *api) wasRegistered(deviceID string) bool {
+	return slices.ContainsFunc(a.Sightings.Of(deviceID).Events, func(e fleet.Event) bool {
+		return e.Type == "registered" || e.Type == "unregistered" || e.Type == "registration_expired"
+	})
+}
+
+// deviceState counts the contacts that are this device's own; of a line on one device only, all are.
+func (a *api) deviceState(s *fleet.Snap, d fleet.Device) registration {
+	var own []fleet.Registration
+	failing := false
+	for _, dl := range d.Lines {
+		shared := len(slices.Collect(s.DevicesOn(dl.LineID))) > 1
+		for _, r := range a.registrations(dl.LineID) {
+			if r.DeviceID == d.ID || r.DeviceID == "" && !shared {
+				own = append(own, r)
+			}
+		}
+		failing = failing || a.AuthFailing != nil && a.AuthFailing(dl.LineID)
+	}
+	switch {
+	case len(own) > 0:
+		return registered(own)
+	case failing:
+		return registration{State: "auth_failing"}
+	case a.wasRegistered(d.ID):
+		return registration{State: "unregistered"}
+	}
+	return registration{State: "never"}
+}
+
+func registered(regs []fleet.Registration) registration {
+	out := registration{State: "registered", Contacts: len(regs)}
+	for _, r := range regs {
+		if out.ExpiresAt == nil || r.ExpiresAt.After(*out.ExpiresAt) {
+			out.ExpiresAt = orNever(r.ExpiresAt)
+		}
+	}
+	return out
+}
+
+type listRegistrationsInput struct {
+	Paging
+	Domain   string `query:"domain"`
+	LineID   string `query:"line_id" maxLength:"64"`
+	DeviceID string `query:"device_id" maxLength:"64"`
+	UserID   string `query:"user_id" maxLength:"64"`
+}
+
+func (a *api) listRegistrations(ctx context.Context, in *listRegistrationsInput) (*page[binding], error) {
+	s := a.snaps()
+	inDomain, err := a.filterDomain(ctx, s, in.Domain)
+	if err != nil {
+		return nil, err
+	}
+	from, err := in.position()
+	if err != nil {
+		return nil, err
+	}
+	var all []binding
+	for _, r := range a.registrations(in.LineID) {
+		l, err := s.Line(r.LineID)
+		if err != nil || !inDomain(l.DomainID) || !is(in.UserID, l.UserID) || !is(in.DeviceID, r.DeviceID) {
+			continue
+		}
+		all = append(all, binding{LineID: r.LineID, DeviceID: orNull(r.DeviceID), UserID: l.UserID, AOR: r.AOR, Contact: r.Contact, Source: r.Source,
+			Transport: r.Transport, UserAgent: r.UserAgent, RegisteredAt: r.RegisteredAt.UTC(), ExpiresAt: r.ExpiresAt.UTC()})
+	}
+	slices.SortFunc(all, func(x, y binding) int { return strings.Compare(bindingKey(x), bindingKey(y)) })
+	rows := only(slices.Values(all), func(b binding) bool { return bindingKey(b) > from })
+	return fill(in.Paging, rows, bindingKey, func(b binding) (binding, error) { return b, nil })
+}
+
+// bindingKey orders bindings; the contact may hold any bytes, so it comes last.
+func bindingKey(b binding) string { return b.LineID + " " + b.Contact + " " + b.Source }
