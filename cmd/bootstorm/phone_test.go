@@ -85,10 +85,9 @@ func TestBootOrder(t *testing.T) {
 				}
 				out.WriteString("== " + m.ID + "\n" + strings.Join(s.asked, "\n") + "\n")
 			}
-			reg.mu.Lock()
-			defer reg.mu.Unlock()
-			out.WriteString("== SIP\n" + strings.ReplaceAll(strings.Join(reg.seen, "\n"), reg.addr(), "REGISTRAR") + "\n")
-			golden(t, "boot-"+seq.Maker+".golden", strings.ReplaceAll(out.String(), "sip:127.0.0.1", "sip:REGISTRAR"))
+			_, seen := reg.bindings()
+			out.WriteString("== SIP\n" + strings.ReplaceAll(strings.Join(seen, "\n"), "sip:127.0.0.1", "sip:REGISTRAR") + "\n")
+			golden(t, "boot-"+seq.Maker+".golden", out.String())
 		})
 	}
 }
@@ -109,10 +108,9 @@ func TestStorm(t *testing.T) {
 			if code != 0 || r.Failed != 0 || r.Registered != 24 || r.Lines != 30 { // six phones have two lines
 				t.Errorf("exit %d, %d failed, %d registered with %d lines: %+v", code, r.Failed, r.Registered, r.Lines, r.Details)
 			}
-			reg.mu.Lock()
-			defer reg.mu.Unlock()
-			if unregister := slices.Contains(tt.args, "--unregister"); unregister != (len(reg.bound) == 0) {
-				t.Errorf("bindings at the end: %v", reg.bound)
+			bound, _ := reg.bindings()
+			if unregister := slices.Contains(tt.args, "--unregister"); unregister != (len(bound) == 0) {
+				t.Errorf("bindings at the end: %v", bound)
 			}
 		})
 	}
@@ -270,9 +268,9 @@ func TestTFTP(t *testing.T) {
 
 // TestResync lets the server tell the phones to boot again while they stay.
 func TestResync(t *testing.T) {
-	reg := newRegistrar(t)
+	const notify = "NOTIFY sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: push\r\nCSeq: 1 NOTIFY\r\nEvent: check-sync;reboot=false\r\nContent-Length: 0\r\n\r\n"
+	reg := newRegistrar(t, func(r *registrar) { r.push = notify })
 	s := newSite(t, files(), reg.addr())
-	reg.push = "NOTIFY sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: push\r\nCSeq: 1 NOTIFY\r\nEvent: check-sync;reboot=false\r\nContent-Length: 0\r\n\r\n"
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int, 1)
 	go func() {
@@ -283,17 +281,15 @@ func TestResync(t *testing.T) {
 		asked := slices.DeleteFunc(s.paths(), func(p string) bool { return !strings.HasSuffix(p, ".boot") || strings.HasPrefix(p, "y") })
 		return len(asked) >= len(want)
 	})
-	reg.mu.Lock()
-	if !slices.Contains(reg.seen, "SIP/2.0 200 OK") {
-		t.Errorf("nobody answered the NOTIFY: %q", reg.seen)
+	if _, seen := reg.bindings(); !slices.Contains(seen, "SIP/2.0 200 OK") {
+		t.Errorf("nobody answered the NOTIFY: %q", seen)
 	}
-	reg.mu.Unlock()
 	cancel()
 	if code := <-done; code != 0 {
 		t.Errorf("exit %d after the stay was ended", code)
 	}
-	if len(reg.bound) != 0 {
-		t.Errorf("still bound after --unregister: %v", reg.bound)
+	if bound, _ := reg.bindings(); len(bound) != 0 {
+		t.Errorf("still bound after --unregister: %v", bound)
 	}
 }
 

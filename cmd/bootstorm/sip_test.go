@@ -103,8 +103,7 @@ func TestRegister(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			reg := newRegistrar(t)
-			tt.registrar(reg)
+			reg := newRegistrar(t, tt.registrar)
 			l := line(t, reg, tt.transport)
 			resent, err := l.register(t.Context(), 60)
 			if want := strings.ReplaceAll(tt.err, "CONTACT", l.contact()); text(err) != want {
@@ -130,8 +129,8 @@ func TestNonceReuse(t *testing.T) {
 	if l.nc != 3 || l.cseq != 4 {
 		t.Errorf("nc %d, CSeq %d; want 3 and 4: one challenge for three registrations", l.nc, l.cseq)
 	}
-	if len(reg.bound) != 0 || l.granted != 0 {
-		t.Errorf("still bound: %v", reg.bound)
+	if bound, _ := reg.bindings(); len(bound) != 0 || l.granted != 0 {
+		t.Errorf("still bound: %v", bound)
 	}
 }
 
@@ -165,8 +164,7 @@ func TestUnreachable(t *testing.T) {
 		}
 	})
 	t.Run("silence", func(t *testing.T) {
-		quiet := newRegistrar(t)
-		quiet.drop = 1 << 30
+		quiet := newRegistrar(t, func(r *registrar) { r.drop = 1 << 30 })
 		l := line(t, quiet, "udp")
 		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 		defer cancel()

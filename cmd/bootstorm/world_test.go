@@ -7,10 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,8 +116,8 @@ type registrar struct {
 	push     string            // request to send to every phone after its 200
 }
 
-// newRegistrar listens on one port for both transports.
-func newRegistrar(t *testing.T) *registrar {
+// newRegistrar listens on one port for both transports, with the peculiarities that the setups give it.
+func newRegistrar(t *testing.T, setups ...func(*registrar)) *registrar {
 	t.Helper()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -127,9 +129,19 @@ func newRegistrar(t *testing.T) *registrar {
 	}
 	r := &registrar{udp: udp, tcp: tcp, offers: []string{"SHA-256", "MD5"}, password: testPassword, ncs: map[string]bool{}, bound: map[string]string{}}
 	t.Cleanup(func() { udp.Close(); tcp.Close() })
+	for _, setup := range setups {
+		setup(r)
+	}
 	go r.serveUDP()
 	go r.serveTCP()
 	return r
+}
+
+// bindings returns what is registered, and what was seen so far.
+func (r *registrar) bindings() (bound map[string]string, seen []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.bound), slices.Clone(r.seen)
 }
 
 func (r *registrar) addr() string { return r.tcp.Addr().String() }
