@@ -1,0 +1,230 @@
+package sip
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"math/rand/v2"
+	"net/netip"
+
+	"offhook/sip/digest"
+	"offhook/sip/location"
+	"offhook/sip/wire"
+)
+
+// inbound is a message with where it came from.
+type inbound struct {
+	data      []byte
+	framing   wire.Framing
+	source    netip.AddrPort
+	local     netip.Addr // destination of a datagram, if the socket tells
+	transport location.Transport
+	conn      *conn // nil over UDP
+}
+
+// worker is all the memory that answering a message takes. It serves one message at a time and is used again.
+type worker struct {
+	s       *Server
+	msg     wire.Message
+	creds   digest.Credentials
+	hasher  *digest.Hasher
+	req     location.Request
+	random  *rand.Rand
+	out     []byte
+	realm   []byte
+	host    []byte
+	user    []byte
+	params  []byte
+	nonce   []byte
+	tag     [16]byte
+	scratch []byte
+	failure wire.Fault // of a response that was begun
+}
+
+func (s *Server) newWorker() *worker {
+	var seed [32]byte
+	_, _ = s.cfg.Rand.Read(seed[:]) // for spreading times, where zeros do no harm
+	return &worker{
+		s: s, hasher: digest.NewHasher(s.cfg.NonceKey), random: rand.New(rand.NewChaCha8(seed)),
+		out: make([]byte, 0, 4096), scratch: make([]byte, 0, 512), params: make([]byte, 0, 1024),
+	}
+}
+
+// Methods that a registrar knows. Those it does not serve get 405, unknown ones 501 (RFC 3261 section 8.2.1).
+const allowed = "REGISTER, OPTIONS, SUBSCRIBE, CANCEL"
+
+func known(method []byte) bool {
+	switch string(method) {
+	case "INVITE", "BYE", "NOTIFY", "MESSAGE", "REFER", "INFO", "UPDATE", "PRACK", "PUBLISH":
+		return true
+	}
+	return false
+}
+
+// answer returns what to send back, nil for nothing. The result is good until the worker's next message.
+func (w *worker) answer(in *inbound) []byte {
+	fault := w.msg.Read(in.data, in.framing)
+	m := &w.msg
+	switch {
+	case fault == wire.Silent:
+		return nil
+	case !m.Request():
+		w.s.clients.receive(m, in)
+		return nil
+	case string(m.Method) == "ACK": // never answered (RFC 3261 section 17)
+		return nil
+	case !w.s.budget.take(in.source.Addr(), w.s.cfg.Now()):
+		return nil
+	case fault.Bad():
+		return w.reply(in, fault.Code, fault.Reason)
+	}
+	return w.dispatch(in)
+}
+
+func (w *worker) dispatch(in *inbound) []byte {
+	m := &w.msg
+	switch string(m.Method) {
+	case "CANCEL":
+		return w.cancel(in)
+	case "REGISTER", "OPTIONS", "SUBSCRIBE":
+	default:
+		return w.refuse(in)
+	}
+	if !w.served() {
+		return w.reply(in, 404, "Not Found")
+	}
+	if out := w.require(in); out != nil {
+		return out
+	}
+	switch string(m.Method) {
+	case "REGISTER":
+		return w.register(in)
+	case "SUBSCRIBE":
+		return w.subscribe(in)
+	}
+	return w.options(in)
+}
+
+// refuse answers the methods that are not served. The answer depends on the method alone: it tells nothing of users.
+func (w *worker) refuse(in *inbound) []byte {
+	m := &w.msg
+	switch {
+	case !known(m.Method):
+		w.begin(in, 501, "Not Implemented")
+	case m.ToTag != nil: // inside a dialog that we cannot have
+		w.begin(in, 481, "Call/Transaction Does Not Exist")
+	default:
+		w.begin(in, 405, "Method Not Allowed")
+	}
+	w.out = wire.Field(w.out, "Allow", allowed)
+	return w.end()
+}
+
+// served reports whether the Request-URI names us, and sets the realm to challenge in.
+func (w *worker) served() bool {
+	w.host = appendHost(w.host[:0], w.msg.Target.Host)
+	switch {
+	case w.s.table.Serves(w.host):
+		w.realm = append(w.realm[:0], w.host...)
+	case !w.s.hosts[string(w.host)]:
+		return false
+	case w.s.cfg.Realm != "":
+		w.realm = append(w.realm[:0], w.s.cfg.Realm...)
+	case w.s.table.Oldest() != "":
+		w.realm = append(w.realm[:0], w.s.table.Oldest()...)
+	default:
+		w.realm = append(w.realm[:0], w.host...)
+	}
+	return true
+}
+
+// require refuses options that must be understood and are not, naming exactly those (RFC 3261 section 8.2.2.3).
+func (w *worker) require(in *inbound) []byte {
+	if !w.msg.Has(wire.Require) {
+		return nil
+	}
+	w.params = w.params[:0]
+	for i := range w.msg.Headers {
+		if h := &w.msg.Headers[i]; h.ID == wire.Require {
+			w.params = appendUnsupported(w.params, h.Value)
+		}
+	}
+	if len(w.params) == 0 {
+		return nil
+	}
+	w.begin(in, 420, "Bad Extension")
+	w.out = append(append(append(w.out, "Unsupported: "...), w.params...), "\r\n"...)
+	return w.end()
+}
+
+const supported = "path, outbound, gruu"
+
+func appendUnsupported(dst, list []byte) []byte {
+	for len(list) > 0 {
+		item, rest, ok := wire.NextElement(list)
+		if !ok {
+			return dst
+		}
+		if !wire.HasToken([]byte(supported), string(item)) && wire.IndexLWS(item) < 0 {
+			if len(dst) > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = append(dst, item...)
+		}
+		list = rest
+	}
+	return dst
+}
+
+// options tells what we can (RFC 3261 section 11.2), the same for every user part.
+func (w *worker) options(in *inbound) []byte {
+	w.begin(in, 200, "OK")
+	w.out = wire.Field(w.out, "Allow", allowed)
+	w.out = wire.Field(w.out, "Accept", "application/reginfo+xml")
+	w.out = wire.Field(w.out, "Supported", supported)
+	w.out = wire.Field(w.out, "Allow-Events", "reg")
+	return w.end()
+}
+
+// cancel has nothing to cancel: everything is answered at once. One that follows a REGISTER gets its 200 and has no
+// effect (RFC 3261 section 9.2).
+func (w *worker) cancel(in *inbound) []byte {
+	if w.s.recent.has(w.transaction(in)) {
+		return w.reply(in, 200, "OK")
+	}
+	return w.reply(in, 481, "Call/Transaction Does Not Exist")
+}
+
+// transaction is a fingerprint of what CANCEL shares with the request that it is for (RFC 3261 section 9.1).
+func (w *worker) transaction(in *inbound) uint64 {
+	m := &w.msg
+	w.scratch = append(append(w.scratch[:0], m.Via.Branch...), 0)
+	w.scratch = append(append(w.scratch, m.Value(wire.CallID)...), byte(m.CSeq), byte(m.CSeq>>8), byte(m.CSeq>>16), byte(m.CSeq>>24))
+	return w.s.recent.sum(w.scratch, in.source)
+}
+
+// reply is a response with nothing more to say.
+func (w *worker) reply(in *inbound, code int, reason string) []byte {
+	w.begin(in, code, reason)
+	return w.end()
+}
+
+func (w *worker) begin(in *inbound, code int, reason string) {
+	w.out = w.msg.Response(w.out[:0], code, reason, w.toTag(), in.source)
+}
+
+func (w *worker) end() []byte {
+	w.out = wire.End(w.out)
+	return w.out
+}
+
+// toTag is a function of the dialog's identifiers, so that a retransmission gets the same one although nothing was kept
+// (RFC 3261 section 8.2.7).
+func (w *worker) toTag() []byte {
+	m := &w.msg
+	w.scratch = append(append(w.scratch[:0], w.s.cfg.NonceKey...), "to-tag"...)
+	w.scratch = append(append(w.scratch, m.Value(wire.CallID)...), 0)
+	w.scratch = append(w.scratch, m.FromTag...)
+	sum := sha256.Sum256(w.scratch)
+	base64.RawURLEncoding.Encode(w.tag[:], sum[:12])
+	return w.tag[:]
+}

@@ -1,0 +1,112 @@
+package sip
+
+import (
+	"slices"
+	"time"
+
+	"offhook/sip/digest"
+	"offhook/sip/location"
+	"offhook/sip/wire"
+)
+
+// nonceLife is how long a nonce may be used.
+const nonceLife = 300 * time.Second
+
+// authenticate returns the account whose credentials the request carries, or the answer that refuses it. Users who do not
+// exist are refused by the same bytes and the same work as those whose secret was wrong.
+func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
+	switch w.findCredentials() {
+	case digest.Malformed:
+		return nil, w.reply(in, 400, "Malformed Authorization")
+	case digest.Unusable:
+		return nil, w.challenge(in, false)
+	}
+	c, now := &w.creds, w.s.cfg.Now()
+	since := now.Add(-nonceLife)
+	if since.Before(w.s.started) {
+		since = w.s.started // counts of older nonces died with the process that kept them
+	}
+	nonce, state := w.hasher.CheckNonce(c.Nonce, w.realm, in.source.Addr(), since, now)
+	if state == digest.Forged || !w.sameTarget() {
+		return nil, w.challenge(in, false)
+	}
+	// From here on the source is known to receive what we send: only now may it be remembered for what it does.
+	user := c.User()
+	account := w.s.table.Find(user)
+	if w.s.guard.slowed(in.source, user, now) && !account.Holds(in.source, now.UnixMilli()) {
+		return nil, w.reply(in, 403, "Forbidden")
+	}
+	if !w.verify(account, user) {
+		w.s.guard.failed(in.source, user, now)
+		if account != nil {
+			account.Fail(now.UnixMilli())
+		}
+		return nil, w.challenge(in, false)
+	}
+	mark := c.Mark(w.s.recent.seed, in.source)
+	if state != digest.Fresh || !account.Accept(nonce, c.NC, mark, since.UnixMilli(), now.UnixMilli()) {
+		return nil, w.challenge(in, true)
+	}
+	w.s.guard.passed(in.source, user)
+	return account, nil
+}
+
+// findCredentials picks the header for our realm among those that there are (RFC 3261 section 22.2).
+func (w *worker) findCredentials() digest.Outcome {
+	for i := range w.msg.Headers {
+		h := &w.msg.Headers[i]
+		if h.ID != wire.Authorization {
+			continue
+		}
+		switch w.creds.Read(h.Value) {
+		case digest.Malformed:
+			return digest.Malformed
+		case digest.Usable:
+			if string(w.creds.Realm) == string(w.realm) && slices.Contains(w.s.cfg.Algorithms, w.creds.Algorithm) {
+				return digest.Usable
+			}
+		}
+	}
+	return digest.Unusable
+}
+
+// sameTarget holds the digest's uri against the Request-URI (RFC 7616 section 3.4.6). Phones behind a proxy, and some that
+// leave port or parameters out, name another form of us: that is let pass, another host is not.
+func (w *worker) sameTarget() bool {
+	if string(w.creds.URI) == string(w.msg.URI) || wire.SameURI(w.creds.URI, w.msg.URI) {
+		return true
+	}
+	u, ok := wire.ReadURI(w.creds.URI)
+	if !ok {
+		return false
+	}
+	w.host = appendHost(w.host[:0], u.Host)
+	return w.s.table.Serves(w.host) || w.s.hosts[string(w.host)]
+}
+
+// verify does the work of a user that exists for one that does not, too.
+func (w *worker) verify(account *location.Account, user []byte) bool {
+	var ha1 digest.Hex
+	if account != nil {
+		ha1 = account.HA1(w.creds.Algorithm, w.realm)
+		if w.creds.Verify(w.hasher, &ha1, w.msg.Method) {
+			return true
+		}
+		_ = w.hasher.FakeHA1(w.creds.Algorithm, user, w.realm)
+		return false
+	}
+	ha1 = w.hasher.FakeHA1(w.creds.Algorithm, user, w.realm)
+	_ = w.creds.Verify(w.hasher, &ha1, w.msg.Method)
+	return false
+}
+
+// challenge is a 401 with one challenge an algorithm, best first (RFC 8760 section 2.4).
+func (w *worker) challenge(in *inbound, stale bool) []byte {
+	w.begin(in, 401, "Unauthorized")
+	n := digest.Nonce{At: w.s.cfg.Now().UnixMilli(), Seq: w.s.seq.Add(1)}
+	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.source.Addr())
+	for _, a := range w.s.cfg.Algorithms {
+		w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", a, w.realm, w.nonce, stale)
+	}
+	return w.end()
+}

@@ -1,0 +1,163 @@
+package digest
+
+import (
+	"crypto/subtle"
+	"strings"
+
+	"offhook/sip/wire"
+)
+
+// Credentials is an Authorization header taken apart. Values are without their quotes.
+type Credentials struct {
+	Username, Realm, Nonce, URI, Response, CNonce, Opaque []byte
+
+	NC        uint32
+	ncText    []byte
+	qop       []byte
+	Algorithm Algorithm
+	Session   bool // a -sess form
+}
+
+// Outcome is how a header with credentials was to be read.
+type Outcome uint8
+
+// What Read may say. Unusable credentials count as none; Malformed ones are the client's fault.
+const (
+	Usable Outcome = iota
+	Unusable
+	Malformed
+)
+
+// Read takes a header value apart: names in any case, values with quotes or without. Another scheme or algorithm, or no
+// qop, is Unusable. A parameter that stands twice is Malformed.
+func (c *Credentials) Read(v []byte) Outcome {
+	*c = Credentials{}
+	v = wire.TrimLWS(v)
+	if len(v) < 7 || !wire.EqualFold(v[:6], "digest") || wire.IndexLWS(v[6:7]) != 0 {
+		return Unusable
+	}
+	algorithm := []byte("MD5") // RFC 7616 section 3.3: the default
+	fields := [...]struct {
+		name string
+		into *[]byte
+	}{
+		{"username", &c.Username}, {"realm", &c.Realm}, {"nonce", &c.Nonce}, {"uri", &c.URI}, {"response", &c.Response},
+		{"algorithm", &algorithm}, {"cnonce", &c.CNonce}, {"opaque", &c.Opaque}, {"qop", &c.qop}, {"nc", &c.ncText},
+	}
+	var seen [len(fields)]bool
+	for v = v[6:]; len(v) > 0; {
+		name, value, rest, ok := next(v)
+		if !ok {
+			return Malformed
+		}
+		v = rest
+		for i := range fields {
+			if !wire.EqualFold(name, fields[i].name) {
+				continue
+			}
+			if seen[i] {
+				return Malformed
+			}
+			seen[i], *fields[i].into = true, value
+			break
+		}
+	}
+	if c.setAlgorithm(algorithm) && c.complete() {
+		return Usable
+	}
+	return Unusable
+}
+
+// next reads name = value, and the comma after it if there is one.
+func next(v []byte) (name, value, rest []byte, ok bool) {
+	v = wire.TrimLWS(v)
+	n := 0
+	for n < len(v) && v[n] != '=' && v[n] != ',' && v[n] != '"' {
+		n++
+	}
+	if n == len(v) || v[n] != '=' {
+		return nil, nil, nil, false
+	}
+	element, rest, ok := wire.NextElement(v[n+1:])
+	if !ok {
+		return nil, nil, nil, false
+	}
+	if element[0] == '"' && (len(element) < 2 || element[len(element)-1] != '"') {
+		return nil, nil, nil, false
+	}
+	name = wire.TrimLWS(v[:n])
+	return name, wire.Unquote(element), rest, len(name) > 0
+}
+
+func (c *Credentials) setAlgorithm(name []byte) bool {
+	if n := len(name) - len("-sess"); n > 0 && wire.EqualFold(name[n:], "-sess") {
+		c.Session, name = true, name[:n]
+	}
+	for a := range numAlgorithms {
+		if wire.EqualFold(name, a.String()) {
+			c.Algorithm = a
+			return true
+		}
+	}
+	return false
+}
+
+// complete wants qop=auth with all that belongs to it. The form of RFC 2069 without qop can be replayed and is refused.
+func (c *Credentials) complete() bool {
+	if len(c.ncText) != 8 || len(c.CNonce) == 0 || !wire.EqualFold(c.qop, "auth") {
+		return false
+	}
+	for _, d := range c.ncText {
+		i := strings.IndexByte("0123456789abcdef", d|0x20)
+		if i < 0 {
+			return false
+		}
+		c.NC = c.NC<<4 | uint32(i)
+	}
+	return len(c.Username) > 0 && len(c.Nonce) > 0 && len(c.Response) > 0
+}
+
+// Verify compares the response with the one that ha1 gives, in constant time (RFC 7616 section 3.4.1).
+func (c *Credentials) Verify(h *Hasher, ha1 *Hex, method []byte) bool {
+	want := c.Expect(h, ha1, method)
+	var got [64]byte
+	if len(c.Response) != want.Len {
+		return false
+	}
+	for i, d := range c.Response {
+		if d >= 'A' && d <= 'F' {
+			d |= 0x20
+		}
+		got[i] = d
+	}
+	return subtle.ConstantTimeCompare(got[:want.Len], want.Bytes()) == 1
+}
+
+// Expect computes the right response.
+func (c *Credentials) Expect(h *Hasher, ha1 *Hex, method []byte) Hex {
+	a1 := *ha1
+	if c.Session { // A1 is H(user:realm:secret):nonce:cnonce
+		a1 = c.Algorithm.Sum(h.join(ha1.Bytes(), c.Nonce, c.CNonce))
+	}
+	a2 := c.Algorithm.Sum(h.join(method, c.URI))
+	return c.Algorithm.Sum(h.join(a1.Bytes(), c.Nonce, c.ncText, c.CNonce, c.qop, a2.Bytes()))
+}
+
+func (h *Hasher) join(parts ...[]byte) []byte {
+	h.buf = h.buf[:0]
+	for i, p := range parts {
+		if i > 0 {
+			h.buf = append(h.buf, ':')
+		}
+		h.buf = append(h.buf, p...)
+	}
+	return h.buf
+}
+
+// User returns the user name alone: some phones send user@realm.
+func (c *Credentials) User() []byte {
+	if n := len(c.Username) - len(c.Realm) - 1; n > 0 && c.Username[n] == '@' && string(c.Username[n+1:]) == string(c.Realm) {
+		return c.Username[:n]
+	}
+	return c.Username
+}

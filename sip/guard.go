@@ -1,0 +1,130 @@
+package sip
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// guard slows those who guess. It is told only of sources that have echoed a nonce made for them, so nobody can be slowed
+// by who merely uses their address. Its memory is fixed.
+//
+// What is slowed is a pair of source and user: a stranger who guesses at a phone's secret slows himself and not the phone.
+// A pair may be wrong a few times; after that it waits, each time twice as long. While a user or a source has collected
+// many failures, new pairs of it may be wrong only once: a right first answer is never refused.
+type guard struct {
+	seed  maphash.Seed
+	mu    sync.Mutex
+	pairs [2048][4]pair
+	users [1024]tally
+	nets  [1024]tally
+}
+
+type pair struct {
+	key    uint64
+	wrong  uint32
+	until  int64 // Unix milliseconds
+	latest int64
+}
+
+// tally counts failures and forgets half of them every minute.
+type tally struct {
+	count  uint32
+	minute int64
+}
+
+const (
+	patience      = 5 // wrong answers of a pair before it must wait
+	suspicious    = 30
+	firstWait     = time.Second
+	longestWait   = 5 * time.Minute
+	pairForgotten = 30 * time.Minute
+)
+
+func newGuard() *guard { return &guard{seed: maphash.MakeSeed()} }
+
+func (g *guard) keys(source netip.AddrPort, user []byte) (pairKey, userKey, netKey uint64) {
+	address := network(source.Addr()).As16()
+	userKey = maphash.Bytes(g.seed, user)
+	netKey = maphash.Bytes(g.seed, address[:])
+	return userKey*31 ^ netKey | 1, userKey, netKey
+}
+
+// slowed reports whether a pair has to wait: its credentials are not even looked at.
+func (g *guard) slowed(source netip.AddrPort, user []byte, now time.Time) bool {
+	key, _, _ := g.keys(source, user)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i := range g.slot(key) {
+		if p := &g.slot(key)[i]; p.key == key {
+			return now.UnixMilli() < p.until
+		}
+	}
+	return false
+}
+
+func (g *guard) slot(key uint64) *[4]pair { return &g.pairs[key>>1%uint64(len(g.pairs))] }
+
+// failed counts a wrong answer.
+func (g *guard) failed(source netip.AddrPort, user []byte, now time.Time) {
+	key, userKey, netKey := g.keys(source, user)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	byUser := g.users[userKey%uint64(len(g.users))].add(now)
+	byNet := g.nets[netKey%uint64(len(g.nets))].add(now)
+	p := g.find(key, now)
+	p.wrong++
+	allowed := uint32(patience)
+	if byUser > suspicious || byNet > suspicious {
+		allowed = 1
+	}
+	if p.wrong >= allowed {
+		wait := firstWait << min(p.wrong-allowed, 10)
+		p.until = now.Add(min(wait, longestWait)).UnixMilli()
+	}
+	p.latest = now.UnixMilli()
+}
+
+// find returns the pair's place, or that of the one that has been quiet longest.
+func (g *guard) find(key uint64, now time.Time) *pair {
+	slot := g.slot(key)
+	oldest := &slot[0]
+	for i := range slot {
+		p := &slot[i]
+		if p.key == key {
+			if now.UnixMilli()-p.latest > pairForgotten.Milliseconds() {
+				*p = pair{key: key}
+			}
+			return p
+		}
+		if p.latest < oldest.latest {
+			oldest = p
+		}
+	}
+	*oldest = pair{key: key}
+	return oldest
+}
+
+// passed forgets a pair that was right.
+func (g *guard) passed(source netip.AddrPort, user []byte) {
+	key, _, _ := g.keys(source, user)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	slot := g.slot(key)
+	for i := range slot {
+		if slot[i].key == key {
+			slot[i] = pair{}
+		}
+	}
+}
+
+func (t *tally) add(now time.Time) uint32 {
+	minute := now.Unix() / 60
+	if gone := minute - t.minute; gone > 0 {
+		t.count >>= min(gone, 31)
+		t.minute = minute
+	}
+	t.count++
+	return t.count
+}

@@ -1,0 +1,125 @@
+package sip
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// Limits bound what phones and strangers may take. A zero field has the default that stands beside it.
+type Limits struct {
+	MinExpires     int64 // seconds; 60
+	MaxExpires     int64 // seconds; 7200
+	DefaultExpires int64 // seconds; 3600
+	SpreadPercent  int   // share of a granted time that chance may take off; 10, negative = none
+
+	FlowTimer time.Duration // keepalive that phones are asked for on streams (RFC 5626); 120 s
+
+	Conns                    int           // connections in all; 50,000
+	ConnsPerIP               int           // 2,000: an office behind one address
+	StrangersPerIP           int           // connections of one address on which nobody has registered; 200
+	Handshake                time.Duration // for TLS, and for the WebSocket upgrade; 5 s
+	FirstMessage             time.Duration // until a new connection has sent one; 10 s
+	Completion               time.Duration // of a message, from its first byte; 10 s
+	StrangerLife             time.Duration // of a connection on which nobody registers; 60 s
+	Unauthenticated          int           // answers a second to all who have not shown credentials; 20,000
+	UnauthenticatedPerSource int           // the same for one address (IPv6: one /64); 500
+
+	NotifyRate int // NOTIFYs a second in a bulk; 20
+}
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+func (l Limits) withDefaults() Limits {
+	l.MinExpires = or(l.MinExpires, 60)
+	l.MaxExpires = or(l.MaxExpires, 7200)
+	l.DefaultExpires = or(l.DefaultExpires, 3600)
+	l.SpreadPercent = max(or(l.SpreadPercent, 10), 0)
+	l.FlowTimer = or(l.FlowTimer, 120*time.Second)
+	l.Conns = or(l.Conns, 50_000)
+	l.ConnsPerIP = or(l.ConnsPerIP, 2_000)
+	l.StrangersPerIP = or(l.StrangersPerIP, 200)
+	l.Handshake = or(l.Handshake, 5*time.Second)
+	l.FirstMessage = or(l.FirstMessage, 10*time.Second)
+	l.Completion = or(l.Completion, 10*time.Second)
+	l.StrangerLife = or(l.StrangerLife, 60*time.Second)
+	l.Unauthenticated = or(l.Unauthenticated, 20_000)
+	l.UnauthenticatedPerSource = or(l.UnauthenticatedPerSource, 500)
+	l.NotifyRate = or(l.NotifyRate, 20)
+	return l
+}
+
+// network is the share of an address that one stranger has for sure: all of an IPv4 one, the first half of an IPv6 one.
+func network(a netip.Addr) netip.Addr {
+	a = a.Unmap()
+	if a.Is4() {
+		return a
+	}
+	b := a.As16()
+	clear(b[8:])
+	return netip.AddrFrom16(b)
+}
+
+// budget bounds the answers to requests. Its memory is fixed: sources share buckets by hash, so that a flood from made-up
+// addresses can fill no map.
+type budget struct {
+	seed      maphash.Seed
+	perSource int64
+	all       bucket
+	sources   [4096]bucket
+	rate      int64
+}
+
+// bucket holds tokens by the time at which it will be full: one number, changed by compare and swap.
+type bucket struct{ full atomic.Int64 } // Unix nanoseconds
+
+// take takes a token that is worth cost nanoseconds; depth nanoseconds' worth may be taken at once.
+func (b *bucket) take(now, cost, depth int64) bool {
+	for {
+		full := b.full.Load()
+		next := max(full, now) + cost
+		if next > now+depth {
+			return false
+		}
+		if b.full.CompareAndSwap(full, next) {
+			return true
+		}
+	}
+}
+
+func newBudget(rate, perSource int) *budget {
+	return &budget{seed: maphash.MakeSeed(), rate: int64(rate), perSource: int64(perSource)}
+}
+
+// take reports whether a source may have another answer. Twice a second's worth may come at once.
+func (b *budget) take(source netip.Addr, now time.Time) bool {
+	at := now.UnixNano()
+	address := network(source).As16()
+	slot := &b.sources[maphash.Bytes(b.seed, address[:])%uint64(len(b.sources))]
+	second := time.Second.Nanoseconds()
+	return slot.take(at, second/b.perSource, 2*second) && b.all.take(at, second/b.rate, 2*second)
+}
+
+// recent remembers the transactions that were answered last, in a fixed array, for CANCEL to find.
+type recent struct {
+	seed  maphash.Seed
+	slots [4096]atomic.Uint64
+}
+
+func (r *recent) init() { r.seed = maphash.MakeSeed() }
+
+func (r *recent) sum(b []byte, source netip.AddrPort) uint64 {
+	address := source.Addr().As16()
+	return maphash.Bytes(r.seed, b) ^ maphash.Bytes(r.seed, address[:])*31 | 1
+}
+
+func (r *recent) add(sum uint64) { r.slots[sum>>1%uint64(len(r.slots))].Store(sum) }
+
+func (r *recent) has(sum uint64) bool { return r.slots[sum>>1%uint64(len(r.slots))].Load() == sum }

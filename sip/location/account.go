@@ -1,0 +1,139 @@
+package location
+
+import (
+	"net/netip"
+	"sync"
+
+	"offhook/provisioning/fleet"
+	"offhook/sip/digest"
+)
+
+// Account is a line as the registrar sees it.
+type Account struct {
+	LineID string
+
+	mu         sync.Mutex
+	number     string // user part of the address of record
+	domain     string
+	username   string // of the digest
+	secret     fleet.Secret
+	generation uint64 // changes with the credentials
+	gone       bool   // the line was deleted
+	ha1        []ha1
+	window     digest.Window
+	bindings   []*Binding
+	failed     int64 // when credentials were last wrong, and
+	passed     int64 // when they were last right
+}
+
+type ha1 struct {
+	realm     string
+	algorithm digest.Algorithm
+	hex       digest.Hex
+}
+
+// AOR is the address of record in its canonical form.
+func (a *Account) AOR() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.aor()
+}
+
+func (a *Account) aor() string { return "sip:" + a.number + "@" + a.domain }
+
+// Holds reports whether a binding was made from exactly this address and port. A nil account holds none.
+func (a *Account) Holds(source netip.AddrPort, now int64) bool {
+	if a == nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, b := range a.bindings {
+		if b.Source == source && !b.expired(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// Owns reports whether an address of record is this account's: its number, at its own domain or, when host is nil, at an
+// address that stands for any domain.
+func (a *Account) Owns(user, host []byte) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return string(user) == a.number && (host == nil || string(host) == a.domain)
+}
+
+// HA1 returns the hash of the account's credentials in a realm.
+func (a *Account) HA1(alg digest.Algorithm, realm []byte) digest.Hex {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.ha1 {
+		if h := &a.ha1[i]; h.algorithm == alg && h.realm == string(realm) {
+			return h.hex
+		}
+	}
+	h := ha1{string(realm), alg, digest.HA1(alg, a.username, string(realm), a.secret.Reveal())}
+	if len(a.ha1) < 2*digest.Algorithms { // the realms are domains of ours: few, but not bounded by this code
+		a.ha1 = append(a.ha1, h)
+	}
+	return h.hex
+}
+
+// Credentials returns user name and secret, to answer a challenge of the phone's own with.
+func (a *Account) Credentials() (username string, secret fleet.Secret) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.username, a.secret
+}
+
+// Accept takes a nonce count that came with a right response, see digest.Window. since is the age at which nonces are
+// stale anyway.
+func (a *Account) Accept(n digest.Nonce, nc uint32, mark uint64, since, now int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.window.Forget(since)
+	if !a.window.Accept(n, nc, mark) {
+		return false
+	}
+	a.passed = now
+	return true
+}
+
+// Fail notes that wrong credentials came.
+func (a *Account) Fail(now int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = now
+}
+
+// Failing reports when wrong credentials came last, if no right ones came since; 0 if not.
+func (a *Account) Failing() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.failed > a.passed {
+		return a.failed
+	}
+	return 0
+}
+
+// set takes a line's values over and reports whether the address of record changed.
+func (a *Account) set(l fleet.Line, domain string) (moved bool) {
+	moved = a.number != l.Number || a.domain != domain
+	generation := generationOf(l)
+	if a.generation != generation {
+		a.ha1, a.window = nil, digest.Window{}
+	}
+	a.number, a.domain, a.username, a.secret, a.generation = l.Number, domain, l.AuthUsername, l.Secret, generation
+	return moved
+}
+
+// generationOf must be the same after a restart, and must tell nothing of the secret.
+func generationOf(l fleet.Line) uint64 {
+	h := digest.SHA256.Sum([]byte("generation\x00" + l.ID + "\x00" + l.AuthUsername + "\x00" + l.Secret.Reveal()))
+	var n uint64
+	for _, d := range h.Text[:16] {
+		n = n<<4 | uint64(d&15) + 9*uint64(d>>6)
+	}
+	return n
+}

@@ -1,0 +1,93 @@
+// Package location keeps who is registered where: one account a line, its credentials as the digest needs them, and the
+// contacts that are bound to it. A change is in the kernel's hands before it is told to anyone, so a kill loses nothing
+// that a phone was told.
+package location
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+
+	"offhook/provisioning/fleet"
+)
+
+// Transport is how a REGISTER came.
+type Transport uint8
+
+// The transports.
+const (
+	UDP Transport = iota
+	TCP
+	TLS
+	WS
+	WSS
+)
+
+// String is the transport's name in lower case.
+func (t Transport) String() string {
+	switch t {
+	case TCP:
+		return "tcp"
+	case TLS:
+		return "tls"
+	case WS:
+		return "ws"
+	case WSS:
+		return "wss"
+	}
+	return "udp"
+}
+
+// Reliable reports whether the transport is a stream.
+func (t Transport) Reliable() bool { return t != UDP }
+
+// Binding is one contact of an address of record. What stands above CSeq never changes: another value is another Binding.
+type Binding struct {
+	ID         uint64
+	Contact    string // URI as it was sent
+	Params     string // parameters of the Contact but expires, as they were sent; echoed (RFC 3261 section 10.3 step 8)
+	Instance   string // value of +sip.instance, "" for none
+	RegID      uint32 // RFC 5626; 0 when outbound does not apply
+	CallID     string
+	Path       string // RFC 3327, "" for none
+	UserAgent  string
+	Source     netip.AddrPort
+	Local      netip.Addr // address that the REGISTER was sent to, if the socket tells
+	Transport  Transport
+	Flow       uint64 // connection; 0 over UDP, and when the connection is no longer there
+	Registered int64  // Unix milliseconds, as all times here
+	generation uint64 // of the credentials that made it
+
+	CSeq      uint32
+	mark      uint64 // of the request that wrote it last
+	Refreshed int64
+	Expires   int64
+}
+
+// remaining is what is left in whole seconds, at least 1 for one that is still there.
+func (b *Binding) remaining(now int64) int64 { return (b.Expires - now + 999) / 1000 }
+
+func (b *Binding) expired(now int64) bool { return b.Expires <= now }
+
+// outbound reports whether the flow is the binding (RFC 5626 section 6).
+func (b *Binding) outbound() bool { return b.RegID != 0 && b.Instance != "" }
+
+// appendContact writes a Contact line with what is left of its time.
+func (b *Binding) appendContact(dst []byte, now int64, gruu func([]byte, *Binding) []byte) []byte {
+	dst = append(append(dst, "Contact: <"...), b.Contact...)
+	dst = append(append(dst, ">;expires="...), strconv.FormatInt(b.remaining(now), 10)...)
+	dst = append(dst, b.Params...)
+	if gruu != nil && b.Instance != "" {
+		dst = gruu(dst, b)
+	}
+	return append(dst, "\r\n"...)
+}
+
+func (b *Binding) registration(a *Account) fleet.Registration {
+	return fleet.Registration{
+		LineID: a.LineID, AOR: a.aor(), Contact: b.Contact, Source: b.Source.String(), Transport: b.Transport.String(),
+		UserAgent: b.UserAgent, RegisteredAt: at(b.Registered), RefreshedAt: at(b.Refreshed), ExpiresAt: at(b.Expires),
+	}
+}
+
+func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -1,0 +1,290 @@
+package location
+
+import (
+	"net/netip"
+
+	"offhook/sip/wire"
+)
+
+// MaxContacts bounds the contacts of one request and of one address of record.
+const MaxContacts = 10
+
+// Contact is one contact of a REGISTER, judged by the caller.
+type Contact struct {
+	URI      []byte
+	Params   []byte // rendered for echo, each with its semicolon
+	Instance []byte
+	RegID    uint32
+	Expires  int64 // granted seconds; 0 removes
+	Mark     uint64
+}
+
+// Request is a REGISTER that was found right: authenticated, authorised, in form. It is made once and used again and again.
+type Request struct {
+	Contacts  []Contact
+	All       bool // Contact: *
+	CallID    []byte
+	CSeq      uint32
+	Path      []byte
+	UserAgent []byte
+	Source    netip.AddrPort
+	Local     netip.Addr
+	Transport Transport
+	Flow      uint64
+	GRUU      func(dst []byte, aor, lineID string, b *Binding) []byte // appends parameters to a Contact of the answer; nil for none
+
+	Out []byte // Register appends the Contact lines of the answer
+
+	ops   []op
+	rec   record
+	store [MaxContacts]Contact
+}
+
+// Reset makes r ready for another request.
+func (r *Request) Reset() {
+	*r = Request{Out: r.Out[:0], ops: r.ops[:0], rec: r.rec, store: r.store}
+	r.Contacts = r.store[:0]
+}
+
+// op is one step of a change that is made as a whole.
+type op struct {
+	old     *Binding // nil: a new binding
+	contact *Contact // nil: old is removed
+	next    *Binding // what takes old's place, when more than times changes
+}
+
+// Outcome is what became of a REGISTER.
+type Outcome uint8
+
+// Only Done changed anything. Late: a CSeq that is not higher than the last (RFC 3261 section 10.3 step 7). Full: too many
+// contacts. Unlogged: the log did not take it. Gone: the line was deleted meanwhile.
+const (
+	Done Outcome = iota
+	Late
+	Full
+	Unlogged
+	Gone
+)
+
+// Register makes all changes of a request or none (RFC 3261 section 10.3 steps 6 to 8), logs them, and lists the bindings
+// that there are then. A request without contacts only lists.
+func (t *Table) Register(a *Account, r *Request) (Outcome, error) {
+	now := t.now().UnixMilli()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.gone {
+		return Gone, nil
+	}
+	t.expire(a, now)
+	if len(r.Contacts) > 0 || r.All {
+		if outcome := a.plan(r, now); outcome != Done {
+			return outcome, nil
+		}
+		if err := t.apply(a, r, now); err != nil {
+			return Unlogged, err
+		}
+	}
+	r.list(a, now)
+	return Done, nil
+}
+
+func (r *Request) list(a *Account, now int64) {
+	var gruu func([]byte, *Binding) []byte
+	if r.GRUU != nil {
+		gruu = func(dst []byte, b *Binding) []byte { return r.GRUU(dst, a.aor(), a.LineID, b) }
+	}
+	for _, b := range a.bindings {
+		r.Out = b.appendContact(r.Out, now, gruu)
+	}
+}
+
+// retransmitted is how long an equal CSeq may be the same request again: 64*T1 (RFC 3261 section 17.2.2).
+const retransmitted = 32_000
+
+// plan decides on every contact before anything changes.
+func (a *Account) plan(r *Request, now int64) Outcome {
+	r.ops = r.ops[:0]
+	if r.All {
+		return a.planAll(r)
+	}
+	count := len(a.bindings)
+	for i := range r.Contacts {
+		c := &r.Contacts[i]
+		old := a.find(c)
+		if old != nil && r.touches(old) {
+			old = nil // two contacts that differ may both be like a third: this one is another binding
+		}
+		switch {
+		case old == nil && c.Expires == 0:
+			continue // removing what is not there is done
+		case old == nil:
+			r.ops = append(r.ops, op{contact: c})
+			count++
+			continue
+		case old.CallID != string(r.CallID) || r.CSeq > old.CSeq:
+		case r.CSeq == old.CSeq && c.Mark == old.mark && now-old.Refreshed < retransmitted:
+			continue
+		default:
+			return Late
+		}
+		if c.Expires == 0 {
+			r.ops = append(r.ops, op{old: old})
+			count--
+			continue
+		}
+		r.ops = append(r.ops, op{old: old, contact: c})
+	}
+	for _, b := range a.bindings {
+		if b.generation != a.generation && !r.touches(b) {
+			r.ops = append(r.ops, op{old: b}) // made with credentials that are no longer good
+			count--
+		}
+	}
+	if count > MaxContacts {
+		return Full
+	}
+	return Done
+}
+
+func (r *Request) touches(b *Binding) bool {
+	for i := range r.ops {
+		if r.ops[i].old == b {
+			return true
+		}
+	}
+	return false
+}
+
+// planAll removes every binding. One with the same Call-ID and no lower CSeq fails the whole request.
+func (a *Account) planAll(r *Request) Outcome {
+	for _, b := range a.bindings {
+		if b.CallID == string(r.CallID) && r.CSeq <= b.CSeq {
+			return Late
+		}
+		r.ops = append(r.ops, op{old: b})
+	}
+	return Done
+}
+
+// find returns the binding that a contact is about: by instance and reg-id where outbound applies (RFC 5626 section 6),
+// else by comparing URIs (RFC 3261 section 19.1.4).
+func (a *Account) find(c *Contact) *Binding {
+	for _, b := range a.bindings {
+		if c.RegID != 0 {
+			if b.RegID == c.RegID && b.Instance == string(c.Instance) {
+				return b
+			}
+			continue
+		}
+		if !b.outbound() && (b.Contact == string(c.URI) || wire.SameURI([]byte(b.Contact), c.URI)) {
+			return b
+		}
+	}
+	return nil
+}
+
+// apply logs the planned steps as one record and then takes them.
+func (t *Table) apply(a *Account, r *Request, now int64) error {
+	if len(r.ops) == 0 {
+		return nil
+	}
+	r.rec.begin(a.LineID)
+	for i := range r.ops {
+		o := &r.ops[i]
+		switch {
+		case o.contact == nil:
+			r.rec.remove(o.old.ID)
+		case o.old != nil && o.old.same(r, o.contact, a.generation):
+			r.rec.refresh(o.old.ID, r.CSeq, o.contact.Mark, now, now+o.contact.Expires*1000)
+		default:
+			o.next = t.newBinding(a, r, o, now)
+			r.rec.set(o.next)
+		}
+	}
+	if err := t.log.Append(r.rec.buf); err != nil {
+		return err
+	}
+	for i := range r.ops {
+		t.take(a, r, &r.ops[i], now)
+	}
+	return nil
+}
+
+// same reports whether nothing but times and CSeq changes.
+func (b *Binding) same(r *Request, c *Contact, generation uint64) bool {
+	return b.generation == generation && b.Contact == string(c.URI) && b.Params == string(c.Params) && b.CallID == string(r.CallID) &&
+		b.Source == r.Source && b.Flow == r.Flow && b.Transport == r.Transport && b.Local == r.Local && b.Path == string(r.Path) &&
+		b.UserAgent == string(r.UserAgent) && b.RegID == c.RegID && b.Instance == string(c.Instance)
+}
+
+// newBinding makes what is new, or takes the place of an older binding and keeps its identity.
+func (t *Table) newBinding(a *Account, r *Request, o *op, now int64) *Binding {
+	c := o.contact
+	b := &Binding{
+		Contact: string(c.URI), Params: string(c.Params), Instance: string(c.Instance), RegID: c.RegID, CallID: string(r.CallID),
+		Path: string(r.Path), UserAgent: string(r.UserAgent), Source: r.Source, Local: r.Local, Transport: r.Transport, Flow: r.Flow,
+		Registered: now, generation: a.generation, CSeq: r.CSeq, mark: c.Mark, Refreshed: now, Expires: now + c.Expires*1000,
+	}
+	if o.old != nil {
+		b.ID, b.Registered = o.old.ID, o.old.Registered
+	} else {
+		b.ID = t.lastID.Add(1)
+	}
+	return b
+}
+
+func (t *Table) take(a *Account, r *Request, o *op, now int64) {
+	if o.contact != nil && o.next == nil {
+		b := o.old
+		b.CSeq, b.mark, b.Refreshed, b.Expires = r.CSeq, o.contact.Mark, now, now+o.contact.Expires*1000
+		return
+	}
+	at := -1
+	for i, b := range a.bindings {
+		if b == o.old {
+			at = i
+		}
+	}
+	switch {
+	case o.contact == nil:
+		a.bindings = append(a.bindings[:at:at], a.bindings[at+1:]...)
+		t.live.Add(-1)
+		t.changed(Change{"unregistered", o.old.registration(a), *o.old})
+	case o.old == nil:
+		a.bindings = append(a.bindings, o.next)
+		t.live.Add(1)
+		t.changed(Change{"created", o.next.registration(a), *o.next})
+	default:
+		a.bindings[at] = o.next
+		t.changed(Change{"replaced", o.next.registration(a), *o.next})
+	}
+}
+
+// FlowClosed tells that a connection of an account ended. Where the flow is the binding it goes (RFC 5626 section 6);
+// otherwise the binding stays, without a way to it, until the phone is back or its time is over.
+func (t *Table) FlowClosed(a *Account, flow uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var rec record
+	rec.begin(a.LineID)
+	kept := a.bindings[:0:0]
+	for _, b := range a.bindings {
+		switch {
+		case b.Flow != flow:
+		case b.outbound():
+			rec.remove(b.ID)
+			t.live.Add(-1)
+			t.changed(Change{"deactivated", b.registration(a), *b})
+			continue
+		default:
+			lost := *b
+			lost.Flow = 0
+			b = &lost
+		}
+		kept = append(kept, b)
+	}
+	if len(kept) < len(a.bindings) {
+		_ = t.log.Append(rec.buf) // without it, the binding is back after a restart, until it expires
+	}
+	a.bindings = kept
+}

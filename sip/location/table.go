@@ -1,0 +1,357 @@
+package location
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"offhook/provisioning/fleet"
+	"offhook/provisioning/fleet/sightlog"
+)
+
+const shards = 64
+
+// Table holds the accounts of every line in the store and follows it.
+type Table struct {
+	shards  [shards]shard // by auth user name: the one look-up of every REGISTER
+	seed    maphash.Seed
+	log     *sightlog.Log
+	now     func() time.Time
+	changed func(Change)
+	stop    func() // ends the watch
+
+	mu      sync.RWMutex // guards what follows
+	lines   map[string]*Account
+	domains map[string]fleet.Domain // by id
+
+	names   atomic.Pointer[map[string]bool] // of the domains
+	oldest  atomic.Pointer[string]          // name of the domain that was there first
+	lastID  atomic.Uint64
+	live    atomic.Int64 // bindings
+	rewrite atomic.Bool  // a Rewrite runs
+}
+
+type shard struct {
+	mu     sync.RWMutex
+	byAuth map[string]*Account
+}
+
+// Change is what happened to a binding.
+type Change struct {
+	Kind         string // created, refreshed, replaced, unregistered, expired, deactivated
+	Registration fleet.Registration
+	Binding      Binding
+}
+
+// Open replays the log at path over the lines of the store and follows both from there on. changed is called for each
+// change, in the order of each account, with the account locked: it must be quick and must not call back. It may be nil.
+func Open(path string, store *fleet.Store, now func() time.Time, changed func(Change)) (*Table, error) {
+	if changed == nil {
+		changed = func(Change) {}
+	}
+	t := &Table{seed: maphash.MakeSeed(), now: now, changed: changed, lines: map[string]*Account{}, domains: map[string]fleet.Domain{}}
+	for i := range t.shards {
+		t.shards[i].byAuth = map[string]*Account{}
+	}
+	ready := make(chan struct{})
+	t.stop = store.Watch(func(changes []fleet.Change) {
+		<-ready // what is read below may be older than this change, never newer than it is applied
+		t.follow(store, changes)
+	})
+	defer close(ready)
+	t.loadLines(store.Snap())
+	log, err := sightlog.Open(path, t.replay)
+	if err != nil {
+		t.stop()
+		return nil, fmt.Errorf("bindings: %w", err)
+	}
+	t.log = log
+	t.finishReplay()
+	return t, nil
+}
+
+// Close ends following the store and closes the log. The caller has seen to it that nothing registers any more.
+func (t *Table) Close() error {
+	t.stop()
+	return t.log.Close()
+}
+
+// Lost is how many bytes of the log could not be read at the start.
+func (t *Table) Lost() int64 { return t.log.Lost() }
+
+func (t *Table) loadLines(snap *fleet.Snap) {
+	for d := range snap.Domains("") {
+		t.domains[d.ID] = d
+	}
+	t.nameDomains()
+	for l := range snap.Lines("") {
+		t.putLine(l)
+	}
+}
+
+func (t *Table) nameDomains() {
+	names := map[string]bool{}
+	var first fleet.Domain
+	for _, d := range t.domains {
+		names[d.Name] = true
+		if first.ID == "" || d.CreatedAt.Before(first.CreatedAt) || d.CreatedAt.Equal(first.CreatedAt) && d.ID < first.ID {
+			first = d
+		}
+	}
+	t.names.Store(&names)
+	t.oldest.Store(&first.Name)
+}
+
+// Serves reports whether a host, in lower case, is the name of a domain.
+func (t *Table) Serves(host []byte) bool { return (*t.names.Load())[string(host)] }
+
+// Oldest is the name of the domain that was there first, "" while there is none.
+func (t *Table) Oldest() string { return *t.oldest.Load() }
+
+// Find returns the account of a digest user, nil if there is none.
+func (t *Table) Find(username []byte) *Account {
+	s := &t.shards[maphash.Bytes(t.seed, username)%shards]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byAuth[string(username)]
+}
+
+// Line returns the account of a line, nil if there is none.
+func (t *Table) Line(id string) *Account {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.lines[id]
+}
+
+func (t *Table) index(username string, a *Account) {
+	s := &t.shards[maphash.String(t.seed, username)%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a == nil {
+		delete(s.byAuth, username)
+		return
+	}
+	s.byAuth[username] = a
+}
+
+// follow applies what was written to the store.
+func (t *Table) follow(store *fleet.Store, changes []fleet.Change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range changes {
+		t.followDomain(store, c)
+	}
+	for _, c := range changes {
+		before, _ := c.Before.(fleet.Line)
+		after, ok := c.After.(fleet.Line)
+		switch {
+		case ok:
+			t.putLine(after)
+		case before.ID != "":
+			t.dropLine(before.ID)
+		}
+	}
+}
+
+func (t *Table) followDomain(store *fleet.Store, c fleet.Change) {
+	before, had := c.Before.(fleet.Domain)
+	after, has := c.After.(fleet.Domain)
+	if !had && !has {
+		return
+	}
+	if has {
+		t.domains[after.ID] = after
+	} else {
+		delete(t.domains, before.ID)
+	}
+	t.nameDomains()
+	if had && has && before.Name != after.Name {
+		for l := range store.Snap().Lines("") {
+			if l.DomainID == after.ID {
+				t.putLine(l)
+			}
+		}
+	}
+}
+
+// putLine makes or changes an account. A line that moved to another address of record loses its bindings: they bind one
+// that is no longer.
+func (t *Table) putLine(l fleet.Line) {
+	a := t.lines[l.ID]
+	if a == nil {
+		a = &Account{LineID: l.ID}
+		t.lines[l.ID] = a
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.username != "" && a.username != l.AuthUsername {
+		t.index(a.username, nil)
+	}
+	if moved := a.set(l, t.domains[l.DomainID].Name); moved {
+		t.clear(a)
+	}
+	t.index(a.username, a)
+}
+
+func (t *Table) dropLine(id string) {
+	a := t.lines[id]
+	if a == nil {
+		return
+	}
+	delete(t.lines, id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gone = true
+	t.index(a.username, nil)
+	t.clear(a)
+}
+
+// clear drops all bindings of a locked account. Should the log fail, they come back with the next start and expire.
+func (t *Table) clear(a *Account) {
+	if len(a.bindings) == 0 || t.log == nil {
+		return
+	}
+	var rec record
+	rec.begin(a.LineID)
+	for _, b := range a.bindings {
+		rec.remove(b.ID)
+	}
+	_ = t.log.Append(rec.buf)
+	for _, b := range a.bindings {
+		t.changed(Change{"deactivated", b.registration(a), *b})
+	}
+	t.live.Add(-int64(len(a.bindings)))
+	a.bindings = nil
+}
+
+// each calls fn for every account, locked, in no order.
+func (t *Table) each(fn func(*Account) error) error {
+	t.mu.RLock()
+	all := make([]*Account, 0, len(t.lines))
+	for _, a := range t.lines {
+		all = append(all, a)
+	}
+	t.mu.RUnlock()
+	for _, a := range all {
+		a.mu.Lock()
+		err := fn(a)
+		a.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Listed is a registration with what else tells whose it is.
+type Listed struct {
+	fleet.Registration
+	Instance string
+}
+
+// Registrations returns the bindings of a line, or of all lines for "", without the expired ones.
+func (t *Table) Registrations(lineID string) []Listed {
+	var out []Listed
+	now := t.now().UnixMilli()
+	take := func(a *Account) error {
+		for _, b := range a.bindings {
+			if !b.expired(now) {
+				out = append(out, Listed{b.registration(a), b.Instance})
+			}
+		}
+		return nil
+	}
+	if lineID != "" {
+		if a := t.Line(lineID); a != nil {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			_ = take(a)
+		}
+		return out
+	}
+	_ = t.each(take)
+	slices.SortFunc(out, func(a, b Listed) int {
+		if c := strings.Compare(a.AOR, b.AOR); c != 0 {
+			return c
+		}
+		return a.RegisteredAt.Compare(b.RegisteredAt)
+	})
+	return out
+}
+
+// Bindings returns copies of a line's bindings that have not expired.
+func (t *Table) Bindings(lineID string) []Binding {
+	a := t.Line(lineID)
+	if a == nil {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []Binding
+	now := t.now().UnixMilli()
+	for _, b := range a.bindings {
+		if !b.expired(now) {
+			out = append(out, *b)
+		}
+	}
+	return out
+}
+
+// Len is how many bindings there are, expired ones that were not swept yet among them.
+func (t *Table) Len() int { return int(t.live.Load()) }
+
+// Sweep drops expired bindings, and rewrites the log when most of it is history.
+func (t *Table) Sweep() error {
+	now := t.now().UnixMilli()
+	_ = t.each(func(a *Account) error {
+		t.expire(a, now)
+		return nil
+	})
+	if t.log.Size() < compactAt+int64(t.Len())*512 {
+		return nil
+	}
+	return t.Compact()
+}
+
+// compactAt is how much history, in bytes, is never worth a rewrite.
+const compactAt = 16 << 20
+
+// Compact rewrites the log as a snapshot.
+func (t *Table) Compact() error {
+	if !t.rewrite.CompareAndSwap(false, true) {
+		return errors.New("bindings: a rewrite runs already")
+	}
+	defer t.rewrite.Store(false)
+	return t.log.Rewrite(func(put func([]byte) error) error {
+		var rec record
+		return t.each(func(a *Account) error {
+			if len(a.bindings) == 0 {
+				return nil
+			}
+			rec.begin(a.LineID)
+			for _, b := range a.bindings {
+				rec.set(b)
+			}
+			return put(rec.buf)
+		})
+	})
+}
+
+// expire drops what has run out of a locked account. It is not logged: a replay sees the same times.
+func (t *Table) expire(a *Account, now int64) {
+	for i := 0; i < len(a.bindings); {
+		b := a.bindings[i]
+		if !b.expired(now) {
+			i++
+			continue
+		}
+		a.bindings = slices.Delete(a.bindings, i, i+1)
+		t.live.Add(-1)
+		t.changed(Change{"expired", b.registration(a), *b})
+	}
+}

@@ -1,0 +1,126 @@
+package sip
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"offhook/provisioning/fleet"
+	"offhook/sip/location"
+)
+
+// queue carries changes from the path of the answer to those who want to know, in order. It is bounded by what phones with
+// the right credentials do; should the listeners fall that far behind, the oldest news are dropped.
+type queue struct {
+	mu     sync.Mutex
+	cond   sync.Cond
+	items  []location.Change
+	closed bool
+}
+
+const maxQueue = 100_000
+
+func (q *queue) init() { q.cond.L = &q.mu }
+
+func (q *queue) put(c location.Change) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) >= maxQueue {
+		q.items = q.items[1:]
+	}
+	q.items = append(q.items, c)
+	q.cond.Signal()
+}
+
+// get waits for news; ok is false when the queue was closed and nothing is left.
+func (q *queue) get() (c location.Change, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.items) == 0 {
+		if q.closed {
+			return c, false
+		}
+		q.cond.Wait()
+	}
+	c = q.items[0]
+	q.items = q.items[1:]
+	return c, true
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.cond.Broadcast()
+}
+
+// changed runs under an account's lock.
+func (s *Server) changed(c location.Change) { s.queue.put(c) }
+
+// deliver tells Seen, Event and the watchers until the queue is closed and empty.
+func (s *Server) deliver(ctx context.Context) error {
+	for {
+		c, ok := s.queue.get()
+		if !ok {
+			return nil
+		}
+		s.tell(c)
+	}
+}
+
+func (s *Server) tell(c location.Change) {
+	r := c.Registration
+	r.DeviceID = deviceOf(s.cfg.Store.Snap(), r, c.Binding.Instance)
+	if s.cfg.Seen != nil && (c.Kind == "created" || c.Kind == "replaced") {
+		s.cfg.Seen(r)
+	}
+	if s.cfg.Event != nil && r.DeviceID != "" && c.Kind != "replaced" {
+		s.cfg.Event(r.DeviceID, fleet.Event{
+			At: s.cfg.Now(), Type: eventType(c.Kind), Reason: r.AOR + " " + reasons(c.Kind), Peer: r.Source, Transport: r.Transport,
+		})
+	}
+	s.notifyWatchers(c)
+}
+
+func eventType(kind string) string {
+	if kind == "created" {
+		return "registered"
+	}
+	return "unregistered"
+}
+
+func reasons(kind string) string {
+	switch kind {
+	case "created":
+		return "was registered"
+	case "expired":
+		return "was not refreshed in time"
+	case "deactivated":
+		return "was removed here, or its connection ended"
+	}
+	return "was unregistered by the phone"
+}
+
+// deviceOf finds the device that a registration is from: the one of the line's devices whose MAC address the request
+// names, else the only one of them that is hardware.
+func deviceOf(snap *fleet.Snap, r fleet.Registration, instance string) string {
+	text := bareHex(r.UserAgent + " " + r.Contact + " " + instance)
+	only, count := "", 0
+	for d := range snap.DevicesOn(r.LineID) {
+		if d.MAC != "" && strings.Contains(text, string(d.MAC)) {
+			return d.ID
+		}
+		if d.Type != "softphone" {
+			only, count = d.ID, count+1
+		}
+	}
+	if count == 1 {
+		return only
+	}
+	return ""
+}
+
+// bareHex takes out what people write between the digits of a MAC address.
+func bareHex(s string) string {
+	return strings.ToLower(strings.NewReplacer(":", "", "-", "", ".", "").Replace(s))
+}

@@ -1,0 +1,183 @@
+package sip
+
+import (
+	"bytes"
+
+	"offhook/sip/location"
+	"offhook/sip/wire"
+)
+
+// register follows RFC 3261 section 10.3; dispatch has done steps 1 and 2.
+func (w *worker) register(in *inbound) []byte {
+	to, ok := wire.ReadURI(w.msg.ToAddr.URI)
+	if !ok || len(to.Headers) > 0 {
+		return w.reply(in, 400, "To Must Be a SIP or SIPS URI")
+	}
+	account, refusal := w.authenticate(in)
+	if account == nil {
+		return refusal
+	}
+	w.s.recent.add(w.transaction(in))
+	if to.Secure && !in.secure() { // RFC 5630 section 3
+		return w.reply(in, 403, "SIPS Needs TLS")
+	}
+	if !w.owns(account, to) { // step 4; the same for an address that nobody has (step 5)
+		return w.reply(in, 403, "Forbidden")
+	}
+	w.request(in)
+	if f := w.readContacts(in, account); f.Bad() {
+		return w.refuseContacts(in, f)
+	}
+	if f := w.readPath(); f.Bad() {
+		return w.refuseContacts(in, f)
+	}
+	in.adopt(account)
+	outcome, err := w.s.table.Register(account, &w.req)
+	switch outcome {
+	case location.Done:
+		return w.registered(in)
+	case location.Late:
+		return w.reply(in, 500, "CSeq Out of Order")
+	case location.Full:
+		return w.reply(in, 403, "Too Many Contacts")
+	case location.Gone:
+		return w.reply(in, 403, "Forbidden")
+	}
+	w.s.log.Error("registration could not be logged", "line", account.LineID, "error", err)
+	return w.reply(in, 500, "Server Internal Error")
+}
+
+func (in *inbound) secure() bool { return in.transport == location.TLS || in.transport == location.WSS }
+
+// owns reports whether an address of record is the account's. The authenticated user decides: the host may be the domain,
+// or an address of ours, which stands for any domain.
+func (w *worker) owns(account *location.Account, to wire.URI) bool {
+	w.host = appendHost(w.host[:0], to.Host)
+	w.user = wire.AppendUnescaped(w.user[:0], to.User)
+	if w.s.hosts[string(w.host)] && !w.s.table.Serves(w.host) {
+		return account.Owns(w.user, nil)
+	}
+	return account.Owns(w.user, w.host)
+}
+
+// request fills in what does not depend on the contacts.
+func (w *worker) request(in *inbound) {
+	m, r := &w.msg, &w.req
+	r.Reset()
+	r.CallID, r.CSeq = m.Value(wire.CallID), m.CSeq
+	r.UserAgent = clip(m.Value(wire.UserAgent), 200)
+	r.Source, r.Local, r.Transport = in.source, in.local, in.transport
+	if in.conn != nil {
+		r.Flow = in.conn.id
+	}
+	if m.Lists(wire.Supported, "gruu") {
+		r.GRUU = w.appendGRUU
+	}
+}
+
+// clip bounds what is only kept to be shown, at a whole character.
+func clip(b []byte, n int) []byte {
+	if len(b) <= n {
+		return b
+	}
+	for n > 0 && b[n]&0xC0 == 0x80 {
+		n--
+	}
+	return b[:n]
+}
+
+// refuseContacts adds what the code calls for.
+func (w *worker) refuseContacts(in *inbound, f wire.Fault) []byte {
+	w.begin(in, f.Code, f.Reason)
+	if f.Code == 423 {
+		w.out = wire.NumberField(w.out, "Min-Expires", w.s.limits.MinExpires)
+	}
+	return w.end()
+}
+
+// registered is the 200 with every binding that there is now (step 8).
+func (w *worker) registered(in *inbound) []byte {
+	w.begin(in, 200, "OK")
+	w.out = append(w.out, w.req.Out...)
+	w.out = append(w.out, "Date: "...)
+	w.out = w.s.cfg.Now().UTC().AppendFormat(w.out, "Mon, 02 Jan 2006 15:04:05 GMT\r\n")
+	if len(w.req.Path) > 0 {
+		w.out = append(append(append(w.out, "Path: "...), w.req.Path...), "\r\n"...)
+	}
+	if w.s.cfg.ServiceRoute != "" {
+		w.out = wire.Field(w.out, "Service-Route", w.s.cfg.ServiceRoute)
+	}
+	w.out = wire.Field(w.out, "Supported", supported)
+	if w.outbound() {
+		w.out = wire.Field(w.out, "Require", "outbound")
+		w.out = wire.NumberField(w.out, "Flow-Timer", int64(w.s.limits.FlowTimer.Seconds()))
+	}
+	return w.end()
+}
+
+func (w *worker) outbound() bool {
+	for i := range w.req.Contacts {
+		if c := &w.req.Contacts[i]; c.RegID != 0 && c.Expires > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// maxPath bounds the vector of one binding: hops, and bytes.
+const maxPathHops, maxPathBytes = 5, 2048
+
+// readPath keeps the Path vector as it came, in order, as one list (RFC 3327 section 5.3). Without Supported: path it is
+// left alone: a phone that knows nothing of it cannot tell what a proxy put there.
+func (w *worker) readPath() wire.Fault {
+	if !w.msg.Has(wire.Path) || !w.msg.Lists(wire.Supported, "path") {
+		return wire.Fault{}
+	}
+	hops := 0
+	w.scratch = w.scratch[:0]
+	for i := range w.msg.Headers {
+		h := &w.msg.Headers[i]
+		if h.ID != wire.Path {
+			continue
+		}
+		for v := h.Value; len(v) > 0; hops++ {
+			element, rest, ok := wire.NextElement(v)
+			if ok {
+				ok = validHop(element)
+			}
+			if !ok {
+				return wire.Fault{Code: 400, Reason: "Malformed Path"}
+			}
+			if hops > 0 {
+				w.scratch = append(w.scratch, ',')
+			}
+			w.scratch = appendUnfolded(w.scratch, element)
+			v = rest
+		}
+	}
+	if hops > maxPathHops || len(w.scratch) > maxPathBytes {
+		return wire.Fault{Code: 403, Reason: "Path Too Long"}
+	}
+	w.req.Path = bytes.Clone(w.scratch) // rare, and scratch is wanted for the To tag
+	return wire.Fault{}
+}
+
+func validHop(element []byte) bool {
+	a, ok := wire.ReadAddress(element)
+	if !ok || !a.Angle {
+		return false
+	}
+	_, ok = wire.ReadURI(a.URI)
+	return ok
+}
+
+// appendUnfolded appends b with line breaks made blanks: what is stored must never be able to break a line.
+func appendUnfolded(dst, b []byte) []byte {
+	for _, c := range b {
+		if c == '\r' || c == '\n' {
+			c = ' '
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}

@@ -1,0 +1,247 @@
+// Package sip is the registrar. It answers REGISTER, OPTIONS, SUBSCRIBE for registration state, keepalives and STUN over
+// UDP, TCP, TLS and WebSocket by one and the same reading of a message, and sends NOTIFY to phones over the flow that they
+// registered on. sipgo runs the transactions of what goes out; what comes in never reaches it before it is known to answer
+// one of those.
+package sip
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"offhook/provisioning/fleet"
+	"offhook/sip/digest"
+	"offhook/sip/location"
+)
+
+// Config is what a server is made of. Log, Store, Dir, NonceKey, Now and Rand are required; a listener that is nil is off.
+type Config struct {
+	Log   *slog.Logger
+	Store *fleet.Store
+	Dir   string // holds the bindings' log
+
+	// NonceKey signs nonces, To tags and GRUUs: at least 16 bytes, the same on every node and after every start.
+	NonceKey []byte
+
+	// Advertise are the names and addresses, without ports, that a Request-URI or address of record may name beside the
+	// domains. Addresses that the listeners are bound to count too.
+	Advertise []string
+
+	UDP               net.PacketConn // a *net.UDPConn
+	TCP, TLS, WS, WSS net.Listener   // all of plain TCP: TLS is the server's own doing
+	TLSConfig         *tls.Config    // for TLS and WSS
+
+	Now  func() time.Time
+	Rand io.Reader
+
+	// Seen is told of each binding that was made or changed: off the path of the answer, one at a time, in order.
+	Seen func(fleet.Registration)
+	// Event is told what happened to a device, in the same way.
+	Event func(deviceID string, e fleet.Event)
+
+	// Realm is what phones are challenged in that name no domain but an address. "" = the domain that was there first.
+	Realm string
+	// Algorithms are offered in this order. nil = SHA-256, MD5.
+	Algorithms []digest.Algorithm
+	// ServiceRoute is given to every phone that registers (RFC 3608); "" = none.
+	ServiceRoute string
+
+	Limits Limits
+}
+
+// Server is a registrar. New makes it, Serve runs it, Close ends it.
+type Server struct {
+	cfg     Config
+	limits  Limits
+	log     *slog.Logger
+	table   *location.Table
+	hosts   map[string]bool // that stand for any domain
+	started time.Time       // nonces from before are stale: their counts are not known
+
+	seq      atomic.Uint32
+	workers  sync.Pool
+	budget   *budget
+	guard    *guard
+	recent   recent
+	conns    *conns
+	clients  clients
+	watchers *watchers
+	queue    queue
+	udp      *udpSocket
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	done   chan struct{} // closed when Serve has returned
+	served atomic.Bool
+}
+
+// New reads the bindings and starts nothing.
+func New(c Config) (*Server, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: c, limits: c.Limits.withDefaults(), log: c.Log.With("front", "sip"), done: make(chan struct{}), started: c.Now()}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.hosts = c.hosts()
+	s.budget = newBudget(s.limits.Unauthenticated, s.limits.UnauthenticatedPerSource)
+	s.guard = newGuard()
+	s.conns = newConns(s.limits)
+	s.watchers = newWatchers()
+	s.queue.init()
+	s.recent.init()
+	s.workers.New = func() any { return s.newWorker() }
+	if c.UDP != nil {
+		var err error
+		if s.udp, err = newUDPSocket(c.UDP); err != nil {
+			return nil, err
+		}
+	}
+	table, err := location.Open(filepath.Join(c.Dir, "bindings.log"), c.Store, c.Now, s.changed)
+	if err != nil {
+		return nil, fmt.Errorf("sip: %w", err)
+	}
+	s.table = table
+	if n := table.Lost(); n > 0 {
+		s.log.Warn("part of the bindings' log could not be read", "bytes", n)
+	}
+	return s, nil
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Log == nil || c.Store == nil || c.Now == nil || c.Rand == nil:
+		return errors.New("sip: Log, Store, Now and Rand are required")
+	case len(c.NonceKey) < 16:
+		return errors.New("sip: the nonce key needs at least 16 bytes")
+	case (c.TLS != nil || c.WSS != nil) && c.TLSConfig == nil:
+		return errors.New("sip: a TLS listener needs a TLS configuration")
+	}
+	if c.Algorithms == nil {
+		c.Algorithms = []digest.Algorithm{digest.SHA256, digest.MD5}
+	}
+	return nil
+}
+
+// Serve answers until Close. An error means that a listener died before.
+func (s *Server) Serve(ctx context.Context) error {
+	if !s.served.CompareAndSwap(false, true) {
+		return errors.New("sip: Serve was called before")
+	}
+	defer close(s.done)
+	g, ctx := errgroup.WithContext(ctx)
+	run := func(what string, fn func() error) {
+		g.Go(func() error {
+			err := fn()
+			if s.ctx.Err() != nil || ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("sip: %s ended: %w", what, err)
+		})
+	}
+	if s.udp != nil {
+		run("udp", s.serveUDP)
+	}
+	for _, l := range s.listeners() {
+		if l.listener != nil {
+			run(l.transport.String(), func() error { return s.accept(l) })
+		}
+	}
+	g.Go(func() error { return s.deliver(ctx) })
+	g.Go(func() error { return s.housekeeping(ctx) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-s.ctx.Done():
+		}
+		s.cancel()
+		s.closeListeners()
+		s.queue.close()
+		return nil
+	})
+	err := g.Wait()
+	s.conns.closeAll()
+	s.conns.wait()
+	return err
+}
+
+func (s *Server) closeListeners() {
+	if s.udp != nil {
+		_ = s.udp.conn.Close()
+	}
+	for _, l := range s.listeners() {
+		if l.listener != nil {
+			_ = l.listener.Close()
+		}
+	}
+	s.conns.closeAll()
+}
+
+// Close ends serving and closes the listeners and the bindings' log. ctx bounds the wait for requests that are being
+// answered.
+func (s *Server) Close(ctx context.Context) error {
+	s.cancel()
+	if !s.served.CompareAndSwap(false, true) {
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+			return fmt.Errorf("sip: close: %w", ctx.Err())
+		}
+	} else {
+		s.closeListeners()
+	}
+	if err := s.table.Close(); err != nil {
+		return fmt.Errorf("sip: close: %w", err)
+	}
+	return nil
+}
+
+// housekeeping drops what has run out, every few seconds.
+func (s *Server) housekeeping(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := s.table.Sweep(); err != nil {
+				s.log.Error("bindings could not be compacted", "error", err)
+			}
+			s.watchers.expire(s.cfg.Now())
+		}
+	}
+}
+
+// Registrations returns the bindings of a line, or of every line for "". Expired ones are never among them.
+func (s *Server) Registrations(lineID string) []fleet.Registration {
+	snap := s.cfg.Store.Snap()
+	listed := s.table.Registrations(lineID)
+	out := make([]fleet.Registration, len(listed))
+	for i, l := range listed {
+		out[i] = l.Registration
+		out[i].DeviceID = deviceOf(snap, l.Registration, l.Instance)
+	}
+	return out
+}
+
+// AuthFailing reports that wrong credentials came for a line within the last hour, and no right ones since.
+func (s *Server) AuthFailing(lineID string) bool {
+	a := s.table.Line(lineID)
+	if a == nil {
+		return false
+	}
+	failed := a.Failing()
+	return failed != 0 && s.cfg.Now().UnixMilli()-failed < time.Hour.Milliseconds()
+}
