@@ -89,7 +89,10 @@ func (c *fieldChecker) builtin(id *parse.IdentifierNode, args []reflect.Type) re
 	switch id.Ident {
 	case "and", "or":
 		return union(args)
-	case "not", "eq", "ne", "lt", "le", "gt", "ge":
+	case "not":
+		return typeBool
+	case "eq", "ne", "lt", "le", "gt", "ge":
+		c.comparison(id, args)
 		return typeBool
 	case "len":
 		return typeInt
@@ -131,5 +134,21 @@ func (c *fieldChecker) element(id *parse.IdentifierNode, args []reflect.Type) re
 	default:
 		c.fault(id, "index of a %s: it takes a list", t)
 		return nil
+	}
+}
+
+// comparison checks that values of one kind are compared; text/template refuses others, but only when it gets there.
+func (c *fieldChecker) comparison(id *parse.IdentifierNode, args []reflect.Type) {
+	for _, a := range args {
+		switch {
+		case a == nil:
+			return
+		case a.Kind() == reflect.Pointer:
+			c.fault(id, "%s cannot compare a %s: ask with {{if}} whether it is set, and with {{on}} for a flag's value", id.Ident, a)
+			return
+		case a.Kind() != args[0].Kind():
+			c.fault(id, "%s compares a %s with a %s, which are never the same", id.Ident, args[0], a)
+			return
+		}
 	}
 }

@@ -19,7 +19,8 @@ type Catalog struct {
 // Family is one maker: its manifest, checked and compiled.
 type Family struct {
 	Manifest
-	Source string // where the manifest comes from: "embedded", or the directory that overrides it
+	Source  string            // where the manifest comes from: "embedded", or the directory that overrides it
+	Sources map[string]string // the same for each file below files/
 
 	rules  [kinds][]rule
 	models map[string]int    // folded id or alias -> index in Models

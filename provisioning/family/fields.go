@@ -115,8 +115,11 @@ func (c *fieldChecker) printed(n parse.Node, t reflect.Type) {
 func (c *fieldChecker) branch(b *parse.BranchNode, dot reflect.Type, rebind bool) {
 	mark := len(c.vars)
 	inner := dot
-	if t := c.pipe(b.Pipe, dot); rebind {
+	t := c.pipe(b.Pipe, dot)
+	if rebind {
 		inner = t
+	} else if t != nil && t.Kind() == reflect.Struct {
+		c.fault(b, "%s is a struct, which is always true: ask for one of its fields, %s", t.Name(), fieldNames(t))
 	}
 	c.list(b.List, inner)
 	c.list(b.ElseList, dot)

@@ -17,14 +17,14 @@ const manifestName = "family.toml"
 
 // sourceFile is one file of a layer.
 type sourceFile struct {
-	path string // for messages: with the layer's name in front, unless it is the embedded one
-	text string
+	path  string // for messages: with the layer's name in front, unless it is the embedded one
+	text  string
+	layer string
 }
 
 // folder is a maker's folder with all layers laid over one another.
 type folder struct {
 	id       string
-	source   string
 	manifest *sourceFile
 	files    map[string]sourceFile // below files/
 	first    string                // path of the folder in the first layer that has it
@@ -73,13 +73,7 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 func readLayers(layers []fs.FS) (map[string]*folder, error) {
 	folders := map[string]*folder{}
 	for i, layer := range layers {
-		name, prefix := "embedded", ""
-		if n, ok := layer.(namedFS); ok {
-			name, prefix = n.name, n.name+"/"
-		} else if i > 0 {
-			name = fmt.Sprintf("layer %d", i+1)
-			prefix = name + ": "
-		}
+		name, prefix := layerName(layer, i)
 		entries, err := fs.ReadDir(layer, ".")
 		if err != nil {
 			return nil, fmt.Errorf("read templates of %s: %w", name, err)
@@ -101,14 +95,25 @@ func readLayers(layers []fs.FS) (map[string]*folder, error) {
 	return folders, nil
 }
 
+// layerName is what a layer is called, and what stands in front of its files in messages.
+func layerName(layer fs.FS, i int) (name, prefix string) {
+	if n, ok := layer.(namedFS); ok {
+		return n.name, strings.TrimSuffix(n.name, "/") + "/"
+	}
+	if i == 0 {
+		return "embedded", ""
+	}
+	name = fmt.Sprintf("layer %d", i+1)
+	return name, name + ": "
+}
+
 // read lays one layer's folder over what is there.
 func (f *folder) read(layer fs.FS, name, prefix string) error {
 	manifest := f.id + "/" + manifestName
 	text, err := fs.ReadFile(layer, manifest)
 	switch {
 	case err == nil:
-		f.manifest = &sourceFile{prefix + manifest, string(text)}
-		f.source = name
+		f.manifest = &sourceFile{prefix + manifest, string(text), name}
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
@@ -118,7 +123,7 @@ func (f *folder) read(layer fs.FS, name, prefix string) error {
 			return err
 		}
 		text, err := fs.ReadFile(layer, p)
-		f.files[strings.TrimPrefix(p, dir+"/")] = sourceFile{prefix + p, string(text)}
+		f.files[strings.TrimPrefix(p, dir+"/")] = sourceFile{prefix + p, string(text), name}
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +158,10 @@ func newFamily(dir *folder) (*Family, positions, []problem) {
 		return nil, nil, ps
 	}
 	fillIn(&m)
-	f := &Family{Manifest: m, Source: dir.source, tables: newTables(m.Tables)}
+	f := &Family{Manifest: m, Source: dir.manifest.layer, Sources: map[string]string{}, tables: newTables(m.Tables)}
+	for name, file := range dir.files {
+		f.Sources[name] = file.layer
+	}
 	v := validator{Family: f, dir: dir, at: pos}
 	v.manifest()
 	var found []problem
