@@ -9,7 +9,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,6 +25,8 @@ type creator struct {
 	widen  bool
 	client *http.Client
 	now    func() time.Time
+
+	widening sync.Mutex // one at a time looks at the plan and adds to it
 }
 
 func newCreator(base, key, domain string, widen bool, timeout time.Duration) (*creator, error) {
@@ -105,11 +109,11 @@ func (c *creator) one(ctx context.Context, p *phone, n int, prog *progress) (exi
 		"deskphone": map[string]any{"new": map[string]any{"mac_address": colons(p.mac)}},
 	}
 	p.created = c.now()
-	err = c.call(ctx, http.MethodPost, "/v1/users", body, nil)
+	_, err = c.call(ctx, http.MethodPost, "/v1/users", "", body, nil)
 	var why *problem
 	if errors.As(err, &why) && why.is("extensions-exhausted") {
 		if err = c.widenPlan(ctx); err == nil {
-			err = c.call(ctx, http.MethodPost, "/v1/users", body, nil)
+			_, err = c.call(ctx, http.MethodPost, "/v1/users", "", body, nil)
 		}
 	}
 	if errors.As(err, &why) && why.is("mac-taken") {
@@ -123,7 +127,6 @@ func (c *creator) one(ctx context.Context, p *phone, n int, prog *progress) (exi
 }
 
 type domainBody struct {
-	ID   string `json:"id"`
 	Name string `json:"name"`
 	Plan struct {
 		Ranges []planRange `json:"ranges"`
@@ -140,7 +143,7 @@ func (c *creator) domains(ctx context.Context) ([]domainBody, error) {
 	var list struct {
 		Items []domainBody `json:"items"`
 	}
-	err := c.call(ctx, http.MethodGet, "/v1/domains", nil, &list)
+	_, err := c.call(ctx, http.MethodGet, "/v1/domains", "", nil, &list)
 	return list.Items, err
 }
 
@@ -172,58 +175,69 @@ func (c *creator) widenPlan(ctx context.Context) error {
 	if !c.widen {
 		return fmt.Errorf("the numbering plan of %s has no free number left; --widen-plan adds %s-%s to it", c.domain, spare().From, spare().To)
 	}
-	list, err := c.domains(ctx)
+	c.widening.Lock()
+	defer c.widening.Unlock()
+	var d domainBody
+	path := "/v1/domains/" + url.PathEscape(c.domain) // an id or a name
+	etag, err := c.call(ctx, http.MethodGet, path, "", nil, &d)
 	if err != nil {
 		return err
 	}
-	for _, d := range list {
-		if d.Name != c.domain {
-			continue
-		}
-		ranges := d.Plan.Ranges
-		for _, r := range ranges {
-			if r == spare() {
-				return nil // another goroutine was faster; or it is full too, which the next try says
-			}
-		}
-		body := map[string]any{"numbering_plan": map[string]any{"ranges": append(ranges, spare())}}
-		return c.call(ctx, http.MethodPatch, "/v1/domains/"+url.PathEscape(d.ID), body, nil)
+	if slices.Contains(d.Plan.Ranges, spare()) {
+		return nil // another goroutine was faster; or it is full too, which the next try says
 	}
-	return fmt.Errorf("the server has no domain %s", c.domain)
+	body := map[string]any{"numbering_plan": map[string]any{"ranges": append(d.Plan.Ranges, spare())}}
+	_, err = c.call(ctx, http.MethodPatch, path, etag, body, nil)
+	return err
 }
 
-// call makes one request; an answer outside 2xx is a *problem.
-func (c *creator) call(ctx context.Context, method, path string, in, out any) error {
-	raw, err := json.Marshal(in)
+// call makes one request and returns the ETag of the answer; one outside 2xx is a *problem.
+func (c *creator) call(ctx context.Context, method, path, ifMatch string, in, out any) (etag string, err error) {
+	req, err := c.request(ctx, method, path, ifMatch, in)
 	if err != nil {
-		return err
+		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(raw))
+	res, err := c.client.Do(req)
 	if err != nil {
-		return err
+		return "", withoutURL(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxFile))
+	if err != nil {
+		return "", withoutURL(err)
+	}
+	if res.StatusCode/100 != 2 {
+		p := &problem{}
+		_ = json.Unmarshal(body, p) // a body in another form leaves the status to speak
+		p.Status = res.StatusCode
+		return "", p
+	}
+	if out != nil {
+		err = json.Unmarshal(body, out)
+	}
+	return res.Header.Get("ETag"), err
+}
+
+func (c *creator) request(ctx context.Context, method, path, ifMatch string, in any) (*http.Request, error) {
+	var body io.Reader
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key.reveal())
 	req.Header.Set("Content-Type", "application/json")
 	if method == http.MethodPatch {
 		req.Header.Set("Content-Type", "application/merge-patch+json")
 	}
-	res, err := c.client.Do(req)
-	if err != nil {
-		return withoutURL(err)
+	if ifMatch != "" {
+		req.Header.Set("If-Match", ifMatch)
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxFile))
-	if err != nil {
-		return err
-	}
-	if res.StatusCode/100 != 2 {
-		p := &problem{}
-		_ = json.Unmarshal(body, p) // a body in another form leaves the status to speak
-		p.Status = res.StatusCode
-		return p
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(body, out)
+	return req, nil
 }

@@ -121,6 +121,9 @@ type tftpFetcher struct {
 	client *tftp.Client
 }
 
+// tftpResend is how long a phone waits before it repeats a datagram.
+const tftpResend = time.Second
+
 func newTFTPFetcher(addr string, timeout time.Duration, blksize int) (*tftpFetcher, error) {
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		addr = net.JoinHostPort(addr, "69")
@@ -129,9 +132,9 @@ func newTFTPFetcher(addr string, timeout time.Duration, blksize int) (*tftpFetch
 	if err != nil {
 		return nil, fmt.Errorf("--tftp: %w", err)
 	}
-	const tries = 5
-	c.SetTimeout(timeout / tries)
-	c.SetRetries(tries - 1)
+	try := min(timeout, tftpResend)
+	c.SetTimeout(try)
+	c.SetRetries(int(timeout/try) - 1)
 	c.SetBackoff(func(int) time.Duration { return 0 }) // the wait for the answer is pause enough
 	if blksize != 0 {
 		c.SetBlockSize(blksize)

@@ -142,7 +142,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(401, "unauthorized", "give a key")
 	case r.Method == http.MethodGet && r.URL.Path == "/v1/domains":
 		_ = json.NewEncoder(w).Encode(map[string]any{"items": a.domains, "next_cursor": nil})
-	case r.Method == http.MethodPatch && r.URL.Path == "/v1/domains/dom_1":
+	case r.Method == http.MethodGet && r.URL.Path == "/v1/domains/example.test":
+		w.Header().Set("ETag", `"7"`)
+		_ = json.NewEncoder(w).Encode(a.domains[0])
+	case r.Method == http.MethodPatch && r.Header.Get("If-Match") != `"7"`:
+		refuse(428, "precondition-required", "say which revision")
+	case r.Method == http.MethodPatch && r.URL.Path == "/v1/domains/example.test":
+		a.domains[0].Plan.Ranges = append(a.domains[0].Plan.Ranges, spare())
 		a.patched, a.free = string(raw), 1000
 		fmt.Fprint(w, "{}")
 	case r.Method == http.MethodPost && r.URL.Path == "/v1/users":
@@ -177,7 +183,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestCreate(t *testing.T) {
 	var plan domainBody
-	plan.ID, plan.Name = "dom_1", "example.test"
+	plan.Name = "example.test"
 	plan.Plan.Ranges = []planRange{{From: "101", To: "499"}}
 	key := filepath.Join(t.TempDir(), "admin-key")
 	if err := os.WriteFile(key, []byte("k3y\n"), 0o600); err != nil {
@@ -227,7 +233,7 @@ func TestCreate(t *testing.T) {
 // TestPostToRegistered is the figure of a single phone.
 func TestPostToRegistered(t *testing.T) {
 	var plan domainBody
-	plan.ID, plan.Name = "dom_1", "example.test"
+	plan.Name = "example.test"
 	reg := newRegistrar(t)
 	s := newSite(t, files(), reg.addr())
 	admin := httptest.NewServer(&api{free: 1, domains: []domainBody{plan}, macs: map[string]bool{}})

@@ -98,7 +98,7 @@ func TestAccounts(t *testing.T) {
 func TestSecretsHide(t *testing.T) {
 	a := account{user: "101", password: newSecret("hunter2")}
 	r := registration{account: a}
-	c := creator{key: newSecret("hunter2")}
+	c := &creator{key: newSecret("hunter2")}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		if got := fmt.Sprintf(format+format+format+format, a, r, c, a.password); strings.Contains(got, "hunter2") {
 			t.Errorf("%s shows a secret: %s", format, got)
