@@ -171,7 +171,7 @@ func (a *api) provisioningOf(d fleet.Device) provisioning {
 }
 
 func deviceBodyOf(d fleet.Device) deviceBody {
-	return deviceBody{Model: d.Model, Maker: d.Maker, Type: d.Type, Name: d.Name, ProfileID: d.ProfileID, Settings: settingsBody{d.Settings}}
+	return deviceBody{Model: d.Model, Maker: d.Maker, Type: d.Type, Name: d.Name, ProfileID: d.ProfileID, Settings: settingsBody{Settings: d.Settings}}
 }
 
 // onto changes a device. A model that was typed is the admin's from then on; without one, the phone's next request decides.

@@ -86,7 +86,7 @@ func showDomain(d fleet.Domain) domain {
 
 func domainBodyOf(d fleet.Domain) domainBody {
 	shown := showDomain(d)
-	b := domainBody{Name: d.Name, Plan: &shown.Plan, Reserved: shown.Reserved, Policy: policyBody(d.Policy), Bundles: d.Bundles, Settings: settingsBody{d.Settings}}
+	b := domainBody{Name: d.Name, Plan: &shown.Plan, Reserved: shown.Reserved, Policy: policyBody(d.Policy), Bundles: d.Bundles, Settings: settingsBody{Settings: d.Settings}}
 	if d.Networks != nil {
 		b.Networks = &shown.Networks
 	}

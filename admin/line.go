@@ -65,7 +65,7 @@ func (a *api) showLine(s *fleet.Snap, l fleet.Line) (line, error) {
 }
 
 func lineBodyOf(l fleet.Line) LineBody {
-	return LineBody{Number: l.Number, Label: l.Label, CallerID: callerIDBody(l.CallerID), Settings: settingsBody{l.Settings}}
+	return LineBody{Number: l.Number, Label: l.Label, CallerID: callerIDBody(l.CallerID), Settings: settingsBody{Settings: l.Settings}}
 }
 
 func (b LineBody) onto(l fleet.Line) fleet.Line {

@@ -114,7 +114,7 @@ func (a *api) updateProfile(ctx context.Context, in *updateProfileInput) (*found
 		if err != nil {
 			return err
 		}
-		body, err := in.Body.into(ProfileBody{Name: p.Name, Settings: settingsBody{p.Settings}})
+		body, err := in.Body.into(ProfileBody{Name: p.Name, Settings: settingsBody{Settings: p.Settings}})
 		if err != nil {
 			return err
 		}

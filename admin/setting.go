@@ -14,8 +14,12 @@ import (
 )
 
 // settingsBody is one layer of settings in a request. Its fields are those of fleet.Settings, so that a new setting needs
-// no second list here. Passwords in it read as *** and keep their value when they come back so, or not at all.
-type settingsBody struct{ fleet.Settings }
+// no second list here. Passwords read as *** and keep their value when they come back so; a merged patch has *** for what
+// it does not name, and nothing for what it clears.
+type settingsBody struct {
+	fleet.Settings
+	keepAdmin, keepUser bool
+}
 
 // Schema is the record's, all of it optional, the passwords write-only.
 func (settingsBody) Schema(r huma.Registry) *huma.Schema {
@@ -33,6 +37,13 @@ func (b settingsBody) MarshalJSON() ([]byte, error) { return json.Marshal(b.Sett
 
 // UnmarshalJSON refuses names that no setting has: huma does not look into a patch's nested objects case by case.
 func (b *settingsBody) UnmarshalJSON(raw []byte) error {
+	var masked struct {
+		Admin any `json:"admin_password"`
+		User  any `json:"user_password"`
+	}
+	if err := json.Unmarshal(raw, &masked); err == nil {
+		b.keepAdmin, b.keepUser = masked.Admin == mask, masked.User == mask
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(&b.Settings)
@@ -47,13 +58,16 @@ func (b *settingsBody) UnmarshalJSON(raw []byte) error {
 	return err
 }
 
-// over keeps the passwords of the layer before where this one does not give new ones.
+// mask is what every secret reads as.
+const mask = "***"
+
+// over keeps the passwords of the layer before where they came back masked.
 func (b settingsBody) over(before fleet.Settings) fleet.Settings {
 	out := b.Settings
-	if out.AdminPassword.IsZero() {
+	if b.keepAdmin {
 		out.AdminPassword = before.AdminPassword
 	}
-	if out.UserPassword.IsZero() {
+	if b.keepUser {
 		out.UserPassword = before.UserPassword
 	}
 	return out

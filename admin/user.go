@@ -85,7 +85,7 @@ type user struct {
 	Scope                string      `json:"scope"`
 	BillingClass         string      `json:"billing_class" enum:"standard,addon"`
 	AdminPermissions     permissions `json:"admin_permissions"`
-	EffectivePermissions []string    `json:"effective_permissions" nullable:"false" doc:"scope and administrator's permissions together; * is everything"`
+	EffectivePermissions []string    `json:"effective_permissions" nullable:"false" doc:"what scope and administrator's permissions give together"`
 	LoginEnabled         bool        `json:"login_enabled"`
 	Voicemail            voicemail   `json:"voicemail"`
 	CallerID             callerID    `json:"caller_id"`
@@ -181,7 +181,7 @@ func (a *api) showUser(s *fleet.Snap, u fleet.User) (user, error) {
 		Department: orNull(u.Department), Language: orNull(u.Language), ExtensionNumber: u.ExtensionNumber,
 		Scope: u.Scope, BillingClass: u.BillingClass(),
 		AdminPermissions:     permissions{Mode: u.Permissions.Mode, Grants: list(u.Permissions.Grants)},
-		EffectivePermissions: list(effective(u)), LoginEnabled: u.LoginEnabled,
+		EffectivePermissions: list(u.EffectivePermissions()), LoginEnabled: u.LoginEnabled,
 		Voicemail: voicemail{Enabled: u.Voicemail.Enabled, PINSet: !u.Voicemail.PINHash.IsZero()}, CallerID: showCallerID(u.CallerID),
 		GroupIDs: list(u.GroupIDs), LicenseSKUs: list(u.LicenseSKUs), RoleID: orNull(u.RoleID), TemplateID: orNull(u.TemplateID),
 		WelcomeEmail: orNull(u.WelcomeEmail), SetupState: u.SetupState(), Tags: list(u.Tags()),
@@ -255,17 +255,13 @@ func bodyOf(u fleet.User) UserBody {
 // onto puts the body's values on a record and fills in the defaults. Secrets are set by keepSecrets.
 func (b UserBody) onto(u fleet.User) fleet.User {
 	u.Purpose = or(b.Purpose, "person")
-	u.FirstName, u.LastName = strings.TrimSpace(b.FirstName), strings.TrimSpace(b.LastName)
-	u.DisplayNameSet, u.Department = strings.TrimSpace(b.DisplayName), strings.TrimSpace(b.Department)
+	u.FirstName, u.LastName, u.DisplayNameSet, u.Department = b.FirstName, b.LastName, b.DisplayName, b.Department
 	if !strings.EqualFold(u.Email, b.Email) {
 		u.EmailVerifiedAt = nil // another address has to be proved anew
 	}
 	u.Email, u.NotificationEmails, u.Language, u.ExtensionNumber = b.Email, b.NotificationEmails, b.Language, b.ExtensionNumber
 	u.Scope = or(b.Scope, "basic_user")
 	u.Permissions = fleet.AdminPermissions{Mode: or(b.AdminPermissions.Mode, "none"), Grants: b.AdminPermissions.Grants}
-	if u.Permissions.Mode == "custom" && len(u.Permissions.Grants) == 0 {
-		u.Permissions.Mode = "none" // R42; the answer says so
-	}
 	u.LoginEnabled = b.LoginEnabled
 	u.Voicemail.Enabled = u.Purpose == "person" // R51
 	if b.Voicemail.Enabled != nil {

@@ -57,7 +57,7 @@ func (a *api) makeUser(ctx context.Context, tx *fleet.Tx, b newUser, hashed secr
 	}
 	u := b.onto(fleet.User{DomainID: d.ID})
 	hashed.onto(&u)
-	if err := mayGrant(ctx, fleet.User{Scope: "basic_user"}, u); err != nil {
+	if err := mayGrant(ctx, fleet.User{}, u); err != nil {
 		return fleet.Created{}, d, err
 	}
 	n := fleet.NewUser{User: u, Line: b.Line != nil, Softphone: b.Softphone != nil && b.Softphone.Enabled}
