@@ -1,6 +1,7 @@
 package family
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,9 +27,15 @@ func parseMAC(s string) string {
 	return s
 }
 
+// uuids end in 12 hex digits that are no MAC (RFC 9562 section 4), and stand in paths as tokens.
+var uuids = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
 // macIn finds the MAC that stands in s as a token of its own: 12 hex digits, or six pairs with one kind of
 // separator, between characters that are neither letter nor digit. Two different ones mean that neither is sure.
 func macIn(s string) string {
+	if strings.Count(s, "-") >= 4 {
+		s = uuids.ReplaceAllString(s, "")
+	}
 	found := ""
 	for i := 0; i < len(s); {
 		end := i + wordLen(s[i:])

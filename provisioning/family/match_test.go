@@ -73,6 +73,8 @@ func TestIdentify(t *testing.T) {
 		"broadcast":                  {Evidence{Path: "/ffffffffffff.cfg"}, "- - - - -"},
 		"multicast":                  {Evidence{Path: "/01005e000001.cfg"}, "- - - - -"},
 		"hardware code":              {Evidence{Path: "/y000000000028.cfg"}, "- - - - -"},
+		"UUID":                       {Evidence{Path: "/550e8400-e29b-41d4-a716-446655440000.cfg"}, "- - - - -"},
+		"UUID and a MAC":             {Evidence{Path: "/550e8400-e29b-41d4-a716-446655440000-02ac3e000001.cfg"}, "acme - - 02ac3e000001 -"},
 		"ten digits":                 {Evidence{Path: "/c0ffee0000"}, "- - - - -"},
 		"climbing":                   {Evidence{Path: "/x/../02ac3e000001.cfg"}, "- - - - -"},
 		"escaped climbing":           {Evidence{Path: "/x/%2e%2e/02ac3e000001.cfg"}, "- - - - -"},
