@@ -1,0 +1,75 @@
+package provisioning
+
+import (
+	"container/list"
+	"sync"
+)
+
+// lru is a bounded map: what was used longest ago makes place. Everything in this package that grows with what strangers
+// send is one of these.
+type lru[K comparable, V any] struct {
+	mu    sync.Mutex
+	limit int // sum of costs
+	total int
+	order *list.List // of *item[K, V], latest use first
+	items map[K]*list.Element
+}
+
+type item[K comparable, V any] struct {
+	key   K
+	value V
+	cost  int
+}
+
+func newLRU[K comparable, V any](limit int) *lru[K, V] {
+	return &lru[K, V]{limit: limit, order: list.New(), items: map[K]*list.Element{}}
+}
+
+func (l *lru[K, V]) get(key K) (V, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.items[key]
+	if !ok {
+		var none V
+		return none, false
+	}
+	l.order.MoveToFront(e)
+	return e.Value.(*item[K, V]).value, true
+}
+
+// put stores value at the given cost; what costs more than the whole limit is not kept.
+func (l *lru[K, V]) put(key K, value V, cost int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := l.items[key]; ok {
+		l.drop(e)
+	}
+	l.items[key] = l.order.PushFront(&item[K, V]{key, value, cost})
+	l.total += cost
+	for l.total > l.limit {
+		l.drop(l.order.Back())
+	}
+}
+
+// getOr returns what is stored, or stores what make returns, at cost 1.
+func (l *lru[K, V]) getOr(key K, make func() V) V {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := l.items[key]; ok {
+		l.order.MoveToFront(e)
+		return e.Value.(*item[K, V]).value
+	}
+	v := make()
+	l.items[key] = l.order.PushFront(&item[K, V]{key, v, 1})
+	l.total++
+	if l.total > l.limit {
+		l.drop(l.order.Back())
+	}
+	return v
+}
+
+func (l *lru[K, V]) drop(e *list.Element) {
+	it := l.order.Remove(e).(*item[K, V])
+	delete(l.items, it.key)
+	l.total -= it.cost
+}
