@@ -103,14 +103,18 @@ func kept(t *testing.T, maker string) map[string]string {
 func compare(t *testing.T, maker string, want map[string]string) {
 	t.Helper()
 	got := kept(t, maker)
+	var missing []string
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		text, ok := got[name]
 		switch {
 		case !ok:
-			t.Errorf("%s/golden/%s is missing: %s", maker, name, howToUpdate)
+			missing = append(missing, name)
 		case text != want[name]:
 			t.Errorf("%s/golden/%s differs (-kept +rendered):\n%s%s", maker, name, difference(name, text, want[name]), howToUpdate)
 		}
+	}
+	if len(missing) > 0 {
+		t.Errorf("%s/golden lacks %d files, first %s: %s", maker, len(missing), missing[0], howToUpdate)
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
 		if _, ok := want[name]; !ok {

@@ -152,3 +152,10 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkLoad loads all our makers, as a start and a reload do.
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		ourMakers(b)
+	}
+}
