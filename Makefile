@@ -1,0 +1,67 @@
+SHELL := /bin/bash
+GO    ?= go
+BIN   := bin
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
+
+# The real programs that the tests talk to: command and the Debian package that brings it.
+PEERS := redis-server:redis-server sipp:sip-tester baresip:baresip-core linphonec:linphone-cli \
+         tftp:tftp-hpa atftp:atftp curl:curl gcc:gcc
+
+.PHONY: help
+help: ## Show this help.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## Build bin/offhook and bin/bootstorm, static.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/ ./cmd/...
+
+.PHONY: run
+run: build ## Build and serve, with everything kept under ./data.
+	$(BIN)/offhook serve --data data
+
+.PHONY: test
+test: peers check ## Everything that CI runs: style, generated files, and every test against real peers.
+	$(GO) test -race -shuffle=on -timeout 14m ./...
+
+.PHONY: peers
+peers: ## Install the programs that the tests talk to (Debian), or name the packages that are missing.
+	@missing=; for p in $(PEERS); do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing libc6-dev >/dev/null; \
+	  else echo "missing Debian packages; install them: apt-get install$$missing" >&2; exit 1; fi; \
+	fi; \
+	for p in $(PEERS); do command -v $${p%%:*} >/dev/null || { echo "missing Debian package: $${p##*:}" >&2; exit 1; }; done
+
+.PHONY: check
+check: ## Vet, staticcheck, gofmt and go.mod, without running tests.
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:" $$unformatted >&2; exit 1; fi
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: golden
+golden: ## Write the golden files anew; review them in the diff.
+	$(GO) test ./templates -update
+
+.PHONY: bench
+bench: ## Print the benchmarks.
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for 30 seconds (FUZZTIME=10m for longer).
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} $$pkg; \
+	  done; done
+
+.PHONY: storm
+storm: build ## Boot 1,000 simulated phones at once against a server of its own.
+	./.ci/storm 1000
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in the dependencies; needs the vulnerability database.
+	$(GO) run $(GOVULNCHECK) ./...

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"offhook/provisioning/family"
+	"offhook/templates"
+)
+
+// familiesCmd is `offhook families`.
+type familiesCmd struct {
+	catalogFlags
+	JSON bool `name:"json" help:"Print JSON instead of a table."`
+}
+
+// Run lists the catalogue.
+func (c *familiesCmd) Run(s std) error {
+	catalog, err := c.load()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		enc := json.NewEncoder(s.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(catalog.Families())
+	}
+	for _, f := range catalog.Families() {
+		if err := printFamily(s.out, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printFamily(w io.Writer, f *family.Family) error {
+	fmt.Fprintf(w, "%s (%s), %d models, from %s\n", f.ID, f.Name, len(f.Models), f.Source)
+	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "  MODEL\tKIND\tACCOUNTS\tKEYS\tMODEL REQUIRED")
+	for _, m := range f.Models {
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%d\t%s\n", m.ID, m.Kind, known(m.Accounts), m.Keys, yes(m.ModelRequired))
+	}
+	fmt.Fprintln(t, "  FILE\tSCOPE\tFORMAT\tTEMPLATE\tMODELS")
+	for _, file := range f.Files {
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\n", file.Path, file.Scope, file.Format, file.Template, only(file.Models))
+	}
+	fmt.Fprintln(t)
+	return t.Flush()
+}
+
+func known(n int) string {
+	if n == 0 {
+		return "?"
+	}
+	return strconv.Itoa(n)
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+func only(models []string) string {
+	if len(models) == 0 {
+		return "all"
+	}
+	return strings.Join(models, " ")
+}
+
+// checkCmd is `offhook check`: everything that the server would refuse about a directory of templates, before it is used.
+type checkCmd struct {
+	Templates string `help:"The directory." required:"" placeholder:"DIR"`
+}
+
+// Run prints each fault with file and line, and fails when there is one.
+func (c *checkCmd) Run(s std) error {
+	if _, err := os.Stat(c.Templates); err != nil {
+		return err
+	}
+	faults := family.Check(templates.FS, os.DirFS(c.Templates))
+	for _, f := range faults {
+		fmt.Fprintln(s.err, f)
+	}
+	if len(faults) > 0 {
+		fmt.Fprintf(s.err, "%d faults\n", len(faults))
+		return errReported
+	}
+	fmt.Fprintln(s.out, "no faults")
+	return nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"offhook/provisioning/family"
+	"offhook/templates"
+)
+
+// catalogFlags choose the layers of the catalogue.
+type catalogFlags struct {
+	Templates string `help:"Directory of phone templates laid over the built-in ones." placeholder:"DIR"`
+}
+
+func (f catalogFlags) load() (*family.Catalog, error) { return loadCatalog(f.Templates) }
+
+func loadCatalog(dir string) (*family.Catalog, error) {
+	if dir == "" {
+		return family.Load(templates.FS)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("--templates: %w", err)
+	}
+	return family.Load(templates.FS, os.DirFS(dir))
+}
+
+// identifyCmd is `offhook identify`: a filter, for logs and for tests of a catalogue.
+type identifyCmd struct {
+	catalogFlags
+}
+
+type identifyIn struct {
+	Proto string  `json:"proto"`
+	Path  *string `json:"path"`
+	UA    *string `json:"ua"`
+	VCI   *string `json:"vci"`
+}
+
+// identifyOut leaves null what the request does not claim.
+type identifyOut struct {
+	Maker    *string `json:"maker"`
+	Model    *string `json:"model"`
+	Firmware *string `json:"firmware"`
+	MAC      *string `json:"mac"`
+	Serial   *string `json:"serial"`
+}
+
+// maxRow bounds one line of input.
+const maxRow = 1 << 20
+
+// Run answers each line of standard input with one line.
+func (c *identifyCmd) Run(s std) error {
+	catalog, err := c.load()
+	if err != nil {
+		return err
+	}
+	in := bufio.NewScanner(s.in)
+	in.Buffer(nil, maxRow)
+	out := json.NewEncoder(s.out)
+	for n := 1; in.Scan(); n++ {
+		if len(in.Bytes()) == 0 {
+			continue
+		}
+		var row identifyIn
+		if err := json.Unmarshal(in.Bytes(), &row); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		id := catalog.Identify(family.Evidence{Proto: row.Proto, Path: text(row.Path), Agent: text(row.UA), VCI: text(row.VCI)})
+		err := out.Encode(identifyOut{
+			Maker: claimed(id.Maker), Model: claimed(id.Model), Firmware: claimed(id.Firmware), MAC: claimed(id.MAC), Serial: claimed(id.Serial),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func claimed(c family.Claim) *string {
+	if c.Value == "" {
+		return nil
+	}
+	return &c.Value
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"offhook/admin"
+	"offhook/provisioning"
+	"offhook/provisioning/fleet"
+	"offhook/sip"
+)
+
+func (a *app) wire(context.Context) error {
+	if err := a.wirePhones(); err != nil {
+		return err
+	}
+	if err := a.wireSIP(); err != nil {
+		return err
+	}
+	return a.wireAdmin()
+}
+
+func (a *app) wirePhones() error {
+	key, err := a.keys.derive("http digest nonce")
+	if err != nil {
+		return err
+	}
+	a.phones = provisioning.New(provisioning.Config{
+		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Now: time.Now, Rand: rand.Reader, Key: key,
+		Advertise: a.advertise(), TrustedProxies: a.opts.TrustedProxies, Dir: a.opts.Data,
+	})
+	a.stopping("learning", a.phones.Flush)
+	handler := provisioning.NewHTTP(a.phones)
+	a.http("http", a.listen.http, handler)
+	a.https("https", a.listen.https, handler)
+	if a.listen.tftp != nil {
+		server := provisioning.NewTFTP(a.phones)
+		a.stopping("tftp", server.Shutdown)
+		a.serve = append(a.serve, service{"tftp", func(context.Context) error { return server.Serve(a.listen.tftp) }})
+	}
+	return nil
+}
+
+func (a *app) wireSIP() error {
+	if a.listen.sipUDP == nil {
+		return nil
+	}
+	key, err := a.keys.derive("sip digest nonce")
+	if err != nil {
+		return err
+	}
+	a.registrar, err = sip.New(sip.Config{
+		Log: a.log, Store: a.store, Dir: a.opts.Data, NonceKey: key, Advertise: a.hosts(),
+		UDP: a.listen.sipUDP, TCP: a.listen.sipTCP, TLS: a.listen.sips, WS: a.listen.ws, WSS: a.listen.wss, TLSConfig: a.listen.tls,
+		Now: time.Now, Rand: rand.Reader,
+		Seen:  a.phones.LearnSIP,
+		Event: func(id string, e fleet.Event) { a.sightings.Note(id, nil, e) },
+	})
+	if err != nil {
+		return fmt.Errorf("registrar: %w", err)
+	}
+	a.stopping("registrar", a.registrar.Close)
+	a.serve = append(a.serve, service{"sip", a.registrar.Serve})
+	return nil
+}
+
+// wireAdmin gives the API what it may ask of the other fronts: they meet here and nowhere else.
+func (a *app) wireAdmin() error {
+	if a.listen.admin == nil {
+		return nil
+	}
+	conf := admin.Config{
+		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Key: a.keys.admin, Now: time.Now, Rand: rand.Reader,
+		Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
+		Ready: a.store.Ready, Metrics: a.metrics(),
+	}
+	if a.registrar != nil {
+		conf.Registrations, conf.AuthFailing = a.registrar.Registrations, a.registrar.AuthFailing
+	}
+	handler, err := admin.New(conf)
+	if err != nil {
+		return fmt.Errorf("admin API: %w", err)
+	}
+	a.http("admin", a.listen.admin, handler)
+	return nil
+}
+
+func (a *app) files(deviceID string) ([]admin.File, error) {
+	files, err := a.phones.Files(deviceID)
+	out := make([]admin.File, 0, len(files))
+	for _, f := range files {
+		out = append(out, admin.File(f))
+	}
+	return out, err
+}
+
+func (a *app) preview(deviceID, path string) ([]byte, string, error) {
+	body, f, err := a.phones.Preview(deviceID, path)
+	return body, f.ContentType, err
+}
+
+func (a *app) settings(deviceID string) ([]admin.Setting, error) {
+	settings, err := a.phones.Settings(deviceID)
+	out := make([]admin.Setting, 0, len(settings))
+	for _, s := range settings {
+		out = append(out, admin.Setting(s))
+	}
+	return out, err
+}
+
+// ownAddress is the first address of this machine that a phone could reach, loopback when there is none.
+func ownAddress() string {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	for _, addr := range addrs {
+		if n, ok := addr.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+// hosts are the names that a phone may use for this server in a SIP address.
+func (a *app) hosts() []string {
+	hosts := []string{a.host, "127.0.0.1", "::1", "localhost"}
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return hosts
+	}
+	for _, addr := range addrs {
+		if n, ok := addr.(*net.IPNet); ok {
+			hosts = append(hosts, n.IP.String())
+		}
+	}
+	return hosts
+}
+
+// advertise says where rendered files send phones: the advertised host with the ports that are bound.
+func (a *app) advertise() provisioning.Advertise {
+	base := func(scheme, name string) string {
+		if port := a.port(name); port != 0 {
+			return scheme + "://" + net.JoinHostPort(a.host, strconv.Itoa(port)) + "/"
+		}
+		return ""
+	}
+	return provisioning.Advertise{
+		HTTP: base("http", "http"), HTTPS: base("https", "https"), TFTP: base("tftp", "tftp"),
+		SIPHost: a.host, UDPPort: a.port("sip"), TCPPort: a.port("sip"), TLSPort: a.port("sips"),
+	}
+}
+
+// port is the bound port of a listener, 0 when it is off.
+func (a *app) port(name string) int {
+	_, text, err := net.SplitHostPort(a.listen.addrs[name])
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(text)
+	return n
+}
