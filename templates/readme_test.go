@@ -75,8 +75,11 @@ func keys(t reflect.Type, seen map[reflect.Type]bool, need func(string)) {
 		case key == "-":
 		case f.Type.Kind() == reflect.Map:
 			need("[" + key)
-		case f.Type.Kind() == reflect.Struct || f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
+		case f.Type.Kind() == reflect.Struct:
 			need("[" + key + "]")
+			keys(f.Type, seen, need)
+		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
+			need("[[" + key + "]]")
 			keys(f.Type, seen, need)
 		default:
 			need(key)
