@@ -29,11 +29,20 @@ func (a *api) authenticate(r *http.Request) (caller, bool) {
 	if !strings.EqualFold(scheme, "Bearer") || key == "" {
 		return caller{}, false
 	}
-	got, want := sha256.Sum256([]byte(strings.TrimSpace(key))), sha256.Sum256([]byte(a.Key.Reveal()))
+	key = strings.TrimSpace(key)
+	got, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(a.Key.Reveal()))
 	if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 		return caller{name: "admin-key", scopes: []string{everything}}, true
 	}
-	return caller{}, false
+	k, err := a.Store.Snap().APIKeyByText(key)
+	if err != nil || k.Expired(a.Now()) {
+		return caller{}, false
+	}
+	c := caller{name: k.ID, scopes: k.Scopes}
+	if len(k.DomainIDs) > 0 {
+		c.domains = k.DomainIDs
+	}
+	return c, true
 }
 
 func (c caller) sees(domainID string) bool {
@@ -107,6 +116,8 @@ func (a *api) visible(ctx context.Context, id string) bool {
 		_, err = a.domain(ctx, s, id)
 	case "prf":
 		_, err = a.profile(ctx, s, id)
+	case "key":
+		_, err = a.key(ctx, s, id)
 	default:
 		return false
 	}

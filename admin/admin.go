@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 	"github.com/gorilla/mux"
+	"golang.org/x/time/rate"
 
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
@@ -69,8 +70,15 @@ type api struct {
 	huma  huma.API
 	hash  hasher
 	idem  *replays
+	fails *rate.Limiter // of refused keys
 	snaps func() *fleet.Snap
 }
+
+// Refused keys are answered this often; beyond that with 429. A good key is never held up by bad ones.
+const (
+	refusedPerSecond = 10
+	refusedBurst     = 100
+)
 
 // New returns the handler of the admin listener: the API below /v1, and /healthz, /readyz, /metrics and /openapi.json, which
 // answer without a key, because the listener is private by default and none of them tells a secret.
@@ -81,7 +89,8 @@ func New(c Config) (http.Handler, error) {
 	if c.Key.IsZero() {
 		return nil, errors.New("admin: the admin key is empty")
 	}
-	a := &api{Config: c, log: c.Log.With("front", "admin"), hash: newHasher(c.Rand), idem: newReplays(c.Now), snaps: c.Store.Snap}
+	a := &api{Config: c, log: c.Log.With("front", "admin"), hash: newHasher(c.Rand), idem: newReplays(c.Now), snaps: c.Store.Snap,
+		fails: rate.NewLimiter(refusedPerSecond, refusedBurst)}
 	router := mux.NewRouter()
 	router.SkipClean(true) // a cleaned path would be answered with a redirect, which drops a POST's body
 	router.NotFoundHandler = a.missing(router)
@@ -117,4 +126,6 @@ func (a *api) routes() {
 	a.domainRoutes()
 	a.profileRoutes()
 	a.catalogRoutes()
+	a.keyRoutes()
+	a.userActionRoutes()
 }

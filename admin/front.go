@@ -45,13 +45,23 @@ func (a *api) wrap(router http.Handler) http.Handler {
 		}
 		c, ok := a.authenticate(r)
 		if !ok {
-			h.Set("WWW-Authenticate", `Bearer realm="offhook"`)
-			a.write(w, r, newProblem(http.StatusUnauthorized, "unauthorized", "send Authorization: Bearer KEY with a valid key"))
+			a.unauthorized(w, r)
 			return
 		}
 		r = r.WithContext(context.WithValue(r.Context(), keyCaller, c))
 		a.once(w, r, router)
 	})
+}
+
+func (a *api) unauthorized(w http.ResponseWriter, r *http.Request) {
+	if !a.fails.Allow() {
+		w.Header().Set("Retry-After", "1")
+		a.write(w, r, newProblem(http.StatusTooManyRequests, "too-many-requests", "too many requests without a valid key; wait a second"))
+		return
+	}
+	a.log.Info("a request without a valid key", "request_id", requestID(r.Context()), "peer", r.RemoteAddr)
+	w.Header().Set("WWW-Authenticate", `Bearer realm="offhook"`)
+	a.write(w, r, newProblem(http.StatusUnauthorized, "unauthorized", "send Authorization: Bearer KEY with a valid key"))
 }
 
 // recovered answers 500 where a handler failed beyond its errors, so that one request never ends the others.

@@ -139,7 +139,7 @@ type nextStep struct {
 }
 
 type effect struct {
-	Type       string `json:"type" enum:"billable_device,device_reassigned,billable_addon,license_granted,line_deleted,device_unassigned"`
+	Type       string `json:"type" enum:"billable_device,device_reassigned,billable_addon,license_granted,line_deleted,line_transferred,device_unassigned"`
 	Quantity   int    `json:"quantity"`
 	ResourceID string `json:"resource_id,omitempty" doc:"of a record that existed before"`
 	Detail     string `json:"detail,omitempty"`

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -45,13 +46,30 @@ type listWaitingInput struct {
 	Q     string `query:"q" maxLength:"64" doc:"part of a MAC address, model or address"`
 }
 
-// listWaiting shows the waiting room to keys of every domain: an unknown phone belongs to none. Its page is a cut by time.
-func (a *api) listWaiting(_ context.Context, in *listWaitingInput) (*page[waiting], error) {
+// visibleWaiting are the phones that the caller may know of. A phone in the waiting room belongs to no domain: a key that is
+// bound to domains sees those that asked from networks which one of them names as its own.
+func (a *api) visibleWaiting(ctx context.Context) []fleet.Waiting {
+	c, s := callerOf(ctx), a.snaps()
+	all := a.Sightings.Waiting()
+	if c.domains == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(w fleet.Waiting) bool {
+		addr, err := netip.ParseAddr(w.Peer)
+		return err != nil || !slices.ContainsFunc(c.domains, func(id string) bool {
+			d, err := s.Domain(id)
+			return err == nil && d.Networks != nil && d.Trusts(addr)
+		})
+	})
+}
+
+// listWaiting cuts its pages by time: the room changes all the while.
+func (a *api) listWaiting(ctx context.Context, in *listWaitingInput) (*page[waiting], error) {
 	from, err := in.position()
 	if err != nil {
 		return nil, err
 	}
-	all := a.Sightings.Waiting()
+	all := a.visibleWaiting(ctx)
 	slices.SortFunc(all, func(x, y fleet.Waiting) int { return strings.Compare(waitingKey(y), waitingKey(x)) })
 	rows := only(slices.Values(all), func(w fleet.Waiting) bool {
 		return (from == "" || waitingKey(w) < from) && is(in.Maker, w.Maker) && contains(in.Q, string(w.MAC), w.MAC.String(), w.Model, w.Peer)
@@ -68,14 +86,14 @@ type MACInput struct {
 }
 
 // waitingPhone finds a phone by its MAC address in any spelling.
-func (a *api) waitingPhone(text string) (fleet.Waiting, error) {
+func (a *api) waitingPhone(ctx context.Context, text string) (fleet.Waiting, error) {
 	mac, err := fleet.ParseMAC(text)
 	if err != nil {
 		p := newProblem(http.StatusUnprocessableEntity, "mac-invalid", err.Error())
 		p.Errors = []violation{{Code: "mac-invalid", Detail: err.Error(), Parameter: "mac"}}
 		return fleet.Waiting{}, p
 	}
-	for _, w := range a.Sightings.Waiting() {
+	for _, w := range a.visibleWaiting(ctx) {
 		if w.MAC == mac {
 			return w, nil
 		}
@@ -83,8 +101,8 @@ func (a *api) waitingPhone(text string) (fleet.Waiting, error) {
 	return fleet.Waiting{}, newProblem(http.StatusNotFound, "not-waiting", "no phone with this MAC address waits; it may have been adopted, or must ask once more")
 }
 
-func (a *api) reject(_ context.Context, in *MACInput) (*struct{}, error) {
-	w, err := a.waitingPhone(in.MAC)
+func (a *api) reject(ctx context.Context, in *MACInput) (*struct{}, error) {
+	w, err := a.waitingPhone(ctx, in.MAC)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +139,7 @@ func (a *api) adopt(ctx context.Context, in *adoptInput) (*made[adopted], error)
 	if in.Body != nil {
 		b = *in.Body
 	}
-	w, err := a.waitingPhone(in.MAC)
+	w, err := a.waitingPhone(ctx, in.MAC)
 	if err != nil {
 		return nil, err
 	}
