@@ -53,6 +53,7 @@ func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
 
 // findCredentials picks the header for our realm among those that there are (RFC 3261 section 22.2).
 func (w *worker) findCredentials() digest.Outcome {
+	w.creds = digest.Credentials{}
 	for i := range w.msg.Headers {
 		h := &w.msg.Headers[i]
 		if h.ID != wire.Authorization {
@@ -105,8 +106,17 @@ func (w *worker) challenge(in *inbound, stale bool) []byte {
 	w.begin(in, 401, "Unauthorized")
 	n := digest.Nonce{At: w.s.cfg.Now().UnixMilli(), Seq: w.s.seq.Add(1)}
 	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.source.Addr())
+	several := w.several()
 	for _, a := range w.s.cfg.Algorithms {
+		if !several && a != digest.MD5 && slices.Contains(w.s.cfg.Algorithms, digest.MD5) {
+			continue
+		}
 		w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", a, w.realm, w.nonce, stale)
 	}
 	return w.end()
+}
+
+// several reports whether the client copes with several challenges: it is known to, or has answered one that is not MD5.
+func (w *worker) several() bool {
+	return w.creds.Algorithm != digest.MD5 || w.s.cfg.Several != nil && w.s.cfg.Several(w.msg.Value(wire.UserAgent))
 }

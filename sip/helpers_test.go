@@ -128,6 +128,7 @@ func start(t testing.TB, change ...func(*Config)) *rig {
 	r.cfg = Config{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Store: r.store, Dir: t.TempDir(), NonceKey: []byte("0123456789abcdef"),
 		Now: r.clock.now, Rand: rand.Reader, Limits: Limits{SpreadPercent: -1},
+		Several: func([]byte) bool { return true },
 	}
 	for _, fn := range change {
 		fn(&r.cfg)
@@ -474,4 +475,24 @@ func readTestFrame(in *bufio.Reader) (string, error) {
 		return "pong:" + string(payload), err
 	}
 	return string(payload), err
+}
+
+// sightings collects what Seen is told.
+type sightings chan fleet.Registration
+
+func watchSeen() sightings { return make(sightings, 16) }
+
+func (s sightings) into(c *Config) { c.Seen = func(r fleet.Registration) { s <- r } }
+
+// want waits for a registration.
+func (s sightings) want(t *testing.T, transport, userAgent string) {
+	t.Helper()
+	select {
+	case r := <-s:
+		if r.Transport != transport || !strings.Contains(r.UserAgent, userAgent) {
+			t.Errorf("seen %+v, want %s over %s", r, userAgent, transport)
+		}
+	case <-time.After(15 * time.Second):
+		t.Errorf("%s did not register over %s", userAgent, transport)
+	}
 }

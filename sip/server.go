@@ -51,8 +51,12 @@ type Config struct {
 
 	// Realm is what phones are challenged in that name no domain but an address. "" = the domain that was there first.
 	Realm string
-	// Algorithms are offered in this order. nil = SHA-256, MD5.
+	// Algorithms are what a phone may answer with, best first. nil = SHA-256, MD5.
 	Algorithms []digest.Algorithm
+	// Several reports whether a user agent copes with a challenge for each algorithm (RFC 8760). Clients from before fail
+	// on one that they do not know, wherever among the challenges it stands: they are offered MD5 alone. nil = none copes.
+	// The bytes are good during the call only.
+	Several func(userAgent []byte) bool
 	// ServiceRoute is given to every phone that registers (RFC 3608); "" = none.
 	ServiceRoute string
 
