@@ -36,16 +36,19 @@ func (s *Service) noteServed(q *inquiry, v *view, file family.File, out Response
 			slog.String("peer", q.Peer.String()), slog.String("file", q.file), slog.String("reason", g.reason()))
 	}
 	var change func(*fleet.Sighting)
-	if file.Scope == scopeDevice && q.Method != http.MethodHead {
-		version := s.version(v, file, out.ETag)
+	if q.Method != http.MethodHead && v.isOwn(file) {
+		version, err := s.version(v)
+		if err != nil {
+			version = out.ETag // one of several is broken, which is told when it is asked for
+		}
 		change = func(sg *fleet.Sighting) { sg.LastProvisionedAt, sg.Served = q.now, version }
 	}
 	s.note(q, v, kind, g.reason(), change)
 }
 
-// noteRefused records a refusal. Anybody can cause one, so it changes little: no file name, so that repeats are counted
-// and do not push other events out, and a phone that has been served lately is not shown as refused because somebody
-// else names its MAC address.
+// noteRefused records a refusal. Anybody can cause one, so it changes little: repeats from anywhere are counted in one
+// event, with the latest peer and without a file name, so that they do not push others out; and a phone that has been
+// served lately is not shown as refused because somebody else names its MAC address.
 func (s *Service) noteRefused(q *inquiry, v *view, reason string) {
 	peer := q.Peer.String()
 	interval := staleAfter * resync(s.settingsOf(v))
@@ -53,6 +56,9 @@ func (s *Service) noteRefused(q *inquiry, v *view, reason string) {
 		sg.LastRequestedAt = q.now
 		if sg.Peer == peer || q.now.Sub(sg.LastProvisionedAt) > interval {
 			sg.Denied = true
+		}
+		if n := len(sg.Events); n > 0 && sg.Events[n-1].Type == "denied" && sg.Events[n-1].Reason == reason {
+			sg.Events[n-1].Peer = peer
 		}
 	}, fleet.Event{At: q.now, Type: "denied", Reason: reason, Peer: peer, Transport: q.Transport})
 }

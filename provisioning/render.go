@@ -22,6 +22,7 @@ type view struct {
 	domain  fleet.Domain
 	family  *family.Family // nil while the maker is not known
 	model   family.Model   // ID "" while the model is not
+	own     []family.File  // the files that make the phone what it is
 
 	print atomic.Pointer[string] // fingerprint of the records behind it, once somebody has gathered them
 }
@@ -88,7 +89,33 @@ func newView(c *family.Catalog, rev uint64, d fleet.Device, dom fleet.Domain) *v
 	if m, ok := c.Model(maker, d.Model); ok {
 		v.model = m
 	}
+	v.own = v.ownFiles()
 	return v
+}
+
+// ownFiles are those of a device's files that hold its secrets or, where a maker needs none, all of them.
+func (v *view) ownFiles() []family.File {
+	if v.family == nil {
+		return nil
+	}
+	var secret, all []family.File
+	for _, file := range v.family.Files {
+		if file.Scope != scopeDevice || !file.For(v.model) {
+			continue
+		}
+		all = append(all, file)
+		if file.Secret {
+			secret = append(secret, file)
+		}
+	}
+	if len(secret) > 0 {
+		return secret
+	}
+	return all
+}
+
+func (v *view) isOwn(file family.File) bool {
+	return slices.ContainsFunc(v.own, func(own family.File) bool { return own.Path == file.Path && own.Template == file.Template })
 }
 
 // makerOf is the device's maker, from its OUI while nothing better is known.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
 )
 
@@ -129,27 +128,27 @@ func shown(v any) any {
 	return v
 }
 
-// version names what the device's own files hold: the ETag, where it has one such file, else a hash over all. served is
-// the file that has just been rendered.
-func (s *Service) version(v *view, served family.File, tag string) string {
-	tags := []string{tag}
-	for _, file := range v.family.Files {
-		if file.Scope != scopeDevice || !file.For(v.model) || file.Path == served.Path && file.Template == served.Template {
-			continue
-		}
+// version names what the device's own files hold now: the ETag, where it has one such file, else a hash over all. "" is
+// the version of a device without files.
+func (s *Service) version(v *view) (string, error) {
+	if v.family == nil {
+		return "", nil
+	}
+	var tags []string
+	for _, file := range v.own {
 		got, err := s.render(v, file)
 		if err != nil {
-			return tag // the broken file is told when it is asked for
+			return "", err
 		}
 		if !slices.Contains(tags, got.etag) {
 			tags = append(tags, got.etag)
 		}
 	}
 	if len(tags) == 1 {
-		return tag
+		return tags[0], nil
 	}
 	slices.Sort(tags)
-	return etag([]byte(strings.Join(tags, " ")))
+	return etag([]byte(strings.Join(tags, " "))), nil
 }
 
 // State is the provisioning state of a device: waiting (it has not fetched its file yet), current, outdated (its file has
@@ -160,7 +159,7 @@ func (s *Service) State(deviceID string) string {
 	if err != nil {
 		return "error"
 	}
-	now, err := s.currentVersion(v)
+	now, err := s.version(v)
 	seen := s.conf.Sightings.Of(deviceID)
 	silent := s.conf.Now().Sub(seen.LastRequestedAt)
 	switch {
@@ -176,24 +175,6 @@ func (s *Service) State(deviceID string) string {
 		return "outdated"
 	}
 	return "current"
-}
-
-// currentVersion is version before anything is served; "" for a device without files.
-func (s *Service) currentVersion(v *view) (string, error) {
-	if v.family == nil {
-		return "", nil
-	}
-	for _, file := range v.family.Files {
-		if file.Scope != scopeDevice || !file.For(v.model) {
-			continue
-		}
-		got, err := s.render(v, file)
-		if err != nil {
-			return "", err
-		}
-		return s.version(v, file, got.etag), nil
-	}
-	return "", nil
 }
 
 func (s *Service) settingsOf(v *view) fleet.Settings {
