@@ -84,7 +84,7 @@ func (c *checkCmd) Run(s std) error {
 	if _, err := os.Stat(c.Templates); err != nil {
 		return err
 	}
-	faults := family.Check(templates.FS, os.DirFS(c.Templates))
+	faults := family.Check(templates.FS, family.Named(c.Templates, os.DirFS(c.Templates)))
 	for _, f := range faults {
 		fmt.Fprintln(s.err, f)
 	}

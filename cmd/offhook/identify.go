@@ -24,7 +24,7 @@ func loadCatalog(dir string) (*family.Catalog, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("--templates: %w", err)
 	}
-	return family.Load(templates.FS, os.DirFS(dir))
+	return family.Load(templates.FS, family.Named(dir, os.DirFS(dir)))
 }
 
 // identifyCmd is `offhook identify`: a filter, for logs and for tests of a catalogue.

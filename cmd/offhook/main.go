@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"offhook/admin"
 )
 
 // version is set by the linker, see the Makefile.
@@ -46,13 +49,20 @@ type cli struct {
 	Identify identifyCmd `cmd:"" help:"Say which phone each request on standard input came from."`
 	Families familiesCmd `cmd:"" help:"List makers, models and files, and where each comes from."`
 	Check    checkCmd    `cmd:"" help:"Check a directory of phone templates."`
+
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
 
 // run parses args and runs the command they name; it returns the exit code.
 func run(ctx context.Context, args []string, s std) int {
 	var c cli
 	exit := -1
-	parser, err := kong.New(&c,
+	ops, err := operations(admin.OpenAPI())
+	if err != nil {
+		fmt.Fprintln(s.err, "offhook:", err)
+		return exitError
+	}
+	parser, err := kong.New(&c, append(nouns(ops),
 		kong.Name("offhook"),
 		kong.Description("Offhook turns a boxed desk phone into somebody's working extension."),
 		kong.Vars{"version": version},
@@ -62,7 +72,7 @@ func run(ctx context.Context, args []string, s std) int {
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
 		kong.Resolvers(fileResolver(configFile(args))),
-	)
+	)...)
 	if err != nil {
 		fmt.Fprintln(s.err, "offhook:", err)
 		return exitUsage
@@ -75,13 +85,34 @@ func run(ctx context.Context, args []string, s std) int {
 		fmt.Fprintln(s.err, "offhook:", err)
 		return exitUsage
 	}
-	if err := command.Run(); err != nil {
-		if !errors.Is(err, errReported) {
-			fmt.Fprintln(s.err, "offhook:", err)
-		}
+	err = command.Run()
+	var own exitCode
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
 		return exitError
+	case errors.As(err, &own):
+		fmt.Fprintln(s.err, "offhook:", err)
+		return own.code
 	}
-	return exitOK
+	fmt.Fprintln(s.err, "offhook:", err)
+	return exitError
+}
+
+// nouns makes a command for each noun of the API.
+func nouns(ops []operation) []kong.Option {
+	var out []kong.Option
+	for i := 0; i < len(ops); {
+		end := i
+		for end < len(ops) && ops[end].noun == ops[i].noun {
+			end++
+		}
+		noun := &nounCmd{noun: ops[i].noun, ops: ops[i:end]}
+		out = append(out, kong.DynamicCommand(noun.noun, strings.Join(noun.verbs(), ", ")+".", "The API", noun))
+		i = end
+	}
+	return out
 }
 
 // errReported ends a command whose findings are printed already.
