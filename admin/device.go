@@ -226,6 +226,19 @@ type listDevicesInput struct {
 	Profile  string `query:"profile_id" maxLength:"64"`
 	State    string `query:"provisioning_state" enum:"waiting,current,outdated,denied,stale,error"`
 	Q        string `query:"q" maxLength:"64" doc:"part of a name, MAC address, model or serial number"`
+	Sort     string `query:"sort" enum:"name,-name,mac_address,-mac_address,model,-model,last_requested_at,-last_requested_at" doc:"otherwise in the order of making"`
+}
+
+// devicesOf can be sorted by when they were seen last, so that a phone just unpacked comes first (R37).
+func (a *api) devicesOf(s *fleet.Snap) order[fleet.Device] {
+	return order[fleet.Device]{rows: s.Devices, id: func(d fleet.Device) string { return d.ID }, by: map[string]func(fleet.Device) string{
+		"name":        func(d fleet.Device) string { return d.Name },
+		"mac_address": func(d fleet.Device) string { return string(d.MAC) },
+		"model":       func(d fleet.Device) string { return d.Maker + " " + d.Model },
+		"last_requested_at": func(d fleet.Device) string {
+			return a.Sightings.Of(d.ID).LastRequestedAt.UTC().Format("20060102150405.000")
+		},
+	}}
 }
 
 func (a *api) listDevices(ctx context.Context, in *listDevicesInput) (*page[device], error) {
@@ -234,7 +247,7 @@ func (a *api) listDevices(ctx context.Context, in *listDevicesInput) (*page[devi
 	if err != nil {
 		return nil, err
 	}
-	from, err := in.position()
+	from, err := in.positionIn(in.Sort)
 	if err != nil {
 		return nil, err
 	}
@@ -242,13 +255,14 @@ func (a *api) listDevices(ctx context.Context, in *listDevicesInput) (*page[devi
 	if err != nil {
 		return nil, err
 	}
-	rows := only(s.Devices(from), func(d fleet.Device) bool {
+	all, key := a.devicesOf(s).from(in.Sort, from)
+	rows := only(all, func(d fleet.Device) bool {
 		return inDomain(d.DomainID) && (in.Assigned == "" || (in.Assigned == "true") == (len(d.Lines) > 0)) &&
 			is(in.Maker, d.Maker) && is(in.Model, d.Model) && is(in.Type, d.Type) && is(mac, string(d.MAC)) && is(in.Profile, d.ProfileID) &&
 			contains(in.Q, d.Name, string(d.MAC), d.MAC.String(), d.Model, d.Serial)
 	}, func(d fleet.Device) bool { return carries(s, d, in.LineID, in.UserID) },
 		func(d fleet.Device) bool { return in.State == "" || a.provisioningOf(d).State == in.State })
-	return fill(in.Paging, rows, func(d fleet.Device) string { return d.ID }, func(d fleet.Device) (device, error) { return a.showDevice(s, d) })
+	return fillIn(in.Sort, in.Paging, rows, key, func(d fleet.Device) (device, error) { return a.showDevice(s, d) })
 }
 
 func parseFilterMAC(text string) (string, error) {

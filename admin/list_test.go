@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"offhook/provisioning/fleet"
 	"offhook/provisioning/fleet/fleettest"
@@ -84,4 +85,38 @@ func TestModelsPage(t *testing.T) {
 	second := o.ok(200, "GET", "/v1/models?limit=4&cursor="+first.str("next_cursor"), "")
 	first.want(t, map[string]string{"items.0": `{"accounts":0,"aliases":[],"device_type":"paging","guide_url":"https://acme.example.test/guides","keys":0,"maker":"acme","maker_name":"Acme","model":"Horn","model_required":true}`})
 	second.want(t, map[string]string{"items.2.model": `"Z1"`, "next_cursor": "null"})
+}
+
+// TestSort walks in an order of the allow-list, both ways, by pages of one.
+func TestSort(t *testing.T) {
+	o := newOffice(t)
+	for _, name := range []string{"Berta", "anton", "Cäsar", "Anton"} {
+		o.clock.Advance(time.Millisecond)
+		o.ok(201, "POST", "/v1/users", `{"first_name":"`+name+`"}`)
+	}
+	walk := func(sort string) (names []string) {
+		for cursor := ""; ; {
+			p := o.ok(200, "GET", "/v1/users?limit=1&sort="+sort+"&cursor="+cursor, "")
+			names = append(names, p.str("items.0.first_name"))
+			if cursor = p.str("next_cursor"); cursor == "" {
+				return names
+			}
+		}
+	}
+	if got := fmt.Sprint(walk("display_name")); got != "[anton Anton Berta Cäsar]" {
+		t.Errorf("upwards: %s", got)
+	}
+	if got := fmt.Sprint(walk("-display_name")); got != "[Cäsar Berta Anton anton]" {
+		t.Errorf("downwards: %s", got)
+	}
+	if got := fmt.Sprint(walk("")); got != "[Berta anton Cäsar Anton]" {
+		t.Errorf("as made: %s", got)
+	}
+	cursor := o.ok(200, "GET", "/v1/users?limit=1", "").str("next_cursor")
+	o.refused(422, "cursor-invalid", "-", "GET", "/v1/users?sort=display_name&cursor="+cursor, "")
+	o.refused(422, "value-unknown", "-", "GET", "/v1/users?sort=password_hash", "")
+	o.devices(3)
+	if p := o.ok(200, "GET", "/v1/devices?sort=-mac_address", ""); p.str("items.0.mac_address") != "02:ac:3e:00:00:03" {
+		t.Errorf("devices: %v", p.at("items.0.mac_address"))
+	}
 }

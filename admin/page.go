@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -23,24 +24,32 @@ type page[T any] struct {
 
 // position decodes the cursor: the key of the last item seen. The next page begins behind it, so rows that come and go
 // meanwhile make no other row appear twice or not at all.
-func (p Paging) position() (string, error) {
+func (p Paging) position() (string, error) { return p.positionIn("") }
+
+// positionIn refuses a cursor of another order: its key would mean something else.
+func (p Paging) positionIn(sort string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(p.Cursor)
-	if err != nil {
-		bad := newProblem(http.StatusUnprocessableEntity, "cursor-invalid", "the cursor is next_cursor of the page before, unchanged")
-		bad.Errors = []violation{{Code: "cursor-invalid", Detail: bad.Detail, Parameter: "cursor"}}
-		return "", bad
+	key, ours := strings.CutPrefix(string(b), sort+"\n")
+	if p.Cursor == "" || err == nil && ours {
+		return key, nil
 	}
-	return string(b), nil
+	bad := newProblem(http.StatusUnprocessableEntity, "cursor-invalid", "the cursor is next_cursor of the page before, unchanged, with the same sort")
+	bad.Errors = []violation{{Code: "cursor-invalid", Detail: bad.Detail, Parameter: "cursor"}}
+	return "", bad
 }
 
 // fill takes as many of rows as the page holds; rows come in the order of their keys, from behind the cursor on.
 func fill[R, T any](p Paging, rows iter.Seq[R], key func(R) string, show func(R) (T, error)) (*page[T], error) {
+	return fillIn("", p, rows, key, show)
+}
+
+func fillIn[R, T any](sort string, p Paging, rows iter.Seq[R], key func(R) string, show func(R) (T, error)) (*page[T], error) {
 	out := &page[T]{}
 	out.Body.Items = []T{}
 	last := ""
 	for r := range rows {
 		if len(out.Body.Items) == p.Limit {
-			next := base64.RawURLEncoding.EncodeToString([]byte(last))
+			next := base64.RawURLEncoding.EncodeToString([]byte(sort + "\n" + last))
 			out.Body.NextCursor = &next
 			return out, nil
 		}
@@ -51,6 +60,37 @@ func fill[R, T any](p Paging, rows iter.Seq[R], key func(R) string, show func(R)
 		out.Body.Items, last = append(out.Body.Items, item), key(r)
 	}
 	return out, nil
+}
+
+// order is how a list can be sorted beside the order of making: by name, with - before it downwards.
+type order[R any] struct {
+	rows func(cursor string) iter.Seq[R] // in the order of making
+	id   func(R) string
+	by   map[string]func(R) string
+}
+
+// from yields the rows behind the position, and says what their key is.
+func (o order[R]) from(sort, position string) (iter.Seq[R], func(R) string) {
+	name, down := strings.CutPrefix(sort, "-")
+	field, ok := o.by[name]
+	if !ok {
+		return o.rows(position), o.id
+	}
+	key := func(r R) string { return strings.ToLower(field(r)) + "\x00" + o.id(r) } // the id parts equals
+	return func(yield func(R) bool) {
+		all := slices.SortedFunc(o.rows(""), func(x, y R) int { return strings.Compare(key(x), key(y)) })
+		if down {
+			slices.Reverse(all)
+		}
+		for _, r := range all {
+			if k := key(r); position != "" && (!down && k <= position || down && k >= position) {
+				continue
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}, key
 }
 
 // only keeps the rows that all tests accept.

@@ -160,6 +160,7 @@ type listUsersInput struct {
 	Extension  string `query:"extension_number" maxLength:"10"`
 	Email      string `query:"email" maxLength:"254"`
 	Q          string `query:"q" maxLength:"64" doc:"part of a name, extension, e-mail address or department"`
+	Sort       string `query:"sort" enum:"display_name,-display_name,last_name,-last_name,extension_number,-extension_number,department,-department" doc:"otherwise in the order of making"`
 }
 
 func (in *listUsersInput) accepts(u fleet.User) bool {
@@ -169,18 +170,28 @@ func (in *listUsersInput) accepts(u fleet.User) bool {
 		contains(in.Q, u.DisplayName(), u.FirstName+" "+u.LastName, u.ExtensionNumber, u.Email, u.Department)
 }
 
+func usersOf(s *fleet.Snap) order[fleet.User] {
+	return order[fleet.User]{rows: s.Users, id: func(u fleet.User) string { return u.ID }, by: map[string]func(fleet.User) string{
+		"display_name":     fleet.User.DisplayName,
+		"last_name":        func(u fleet.User) string { return u.LastName },
+		"extension_number": func(u fleet.User) string { return u.ExtensionNumber },
+		"department":       func(u fleet.User) string { return u.Department },
+	}}
+}
+
 func (a *api) listUsers(ctx context.Context, in *listUsersInput) (*page[user], error) {
 	s := a.snaps()
 	in_, err := a.filterDomain(ctx, s, in.Domain)
 	if err != nil {
 		return nil, err
 	}
-	from, err := in.position()
+	from, err := in.positionIn(in.Sort)
 	if err != nil {
 		return nil, err
 	}
-	rows := only(s.Users(from), func(u fleet.User) bool { return in_(u.DomainID) }, in.accepts)
-	return fill(in.Paging, rows, func(u fleet.User) string { return u.ID }, func(u fleet.User) (user, error) { return a.showUser(s, u) })
+	all, key := usersOf(s).from(in.Sort, from)
+	rows := only(all, func(u fleet.User) bool { return in_(u.DomainID) }, in.accepts)
+	return fillIn(in.Sort, in.Paging, rows, key, func(u fleet.User) (user, error) { return a.showUser(s, u) })
 }
 
 func (a *api) getUser(ctx context.Context, in *ByID) (*found[user], error) {

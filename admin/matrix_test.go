@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"offhook/provisioning/fleet"
+)
+
+// described is what the test needs of openapi.json.
+type described struct {
+	Paths map[string]map[string]struct {
+		ID          string `json:"operationId"`
+		Description string `json:"description"`
+	} `json:"paths"`
+}
+
+// call is one operation with a request that would do something, aimed at records of one domain.
+type call struct{ id, scope, method, path, body string }
+
+// bodies are requests that would be taken, by operation; $... stands for the ids of one domain's records.
+var bodies = map[string]string{
+	"create-user": `{"first_name":"X","domain":"$domain"}`, "update-user": `{"department":"X"}`, "renumber-user": `{"extension_number":"499"}`,
+	"transfer-user": `{"user_id":"$user2"}`, "create-line": `{"user_id":"$user"}`, "update-line": `{"label":"X"}`, "transfer-line": `{"user_id":"$user2"}`,
+	"reveal-line-secret": `{"reason":"matrix"}`, "create-device": `{"mac_address":"02ac3eaaaaaa","domain":"$domain"}`, "update-device": `{"name":"X"}`,
+	"assign-line": `{"line_id":"$line"}`, "replace-device": `{"mac_address":"02ac3ebbbbbb"}`, "adopt-device": `{"domain":"$domain"}`,
+	"create-domain": `{"name":"new.test"}`, "update-domain": `{"bundles":["x"]}`, "create-profile": `{"name":"X","domain":"$domain"}`, "update-profile": `{"name":"Y"}`,
+	"create-api-key": `{"name":"X","scopes":["users:read"],"domains":["$domain"]}`,
+}
+
+// calls lists every operation of the description, with its scope, aimed at the records in ids.
+func calls(t *testing.T, o *office, ids *strings.Replacer) []call {
+	t.Helper()
+	var d described
+	if err := json.Unmarshal(o.send("GET", "/openapi.json", "").body, &d); err != nil {
+		t.Fatal(err)
+	}
+	var out []call
+	for path, methods := range d.Paths {
+		for method, op := range methods {
+			_, scope, ok := strings.Cut(op.Description, "Scope: `")
+			if !ok {
+				t.Fatalf("%s names no scope", op.ID)
+			}
+			c := call{id: op.ID, scope: strings.TrimSuffix(scope, "`"), method: strings.ToUpper(method), body: ids.Replace(bodies[op.ID])}
+			noun := strings.Split(path, "/")[2]
+			c.path = ids.Replace(strings.NewReplacer("{id}", "$"+strings.TrimSuffix(noun, "s"), "{mac}", "$waiting", "{position}", "2").Replace(path))
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(x, y call) int { return strings.Compare(x.id, y.id) })
+	if len(out) < 45 {
+		t.Fatalf("%d operations: the description is broken", len(out))
+	}
+	return out
+}
+
+// tenant makes one of everything in a domain and returns the ids.
+func (o *office) tenant(domain, mac string) *strings.Replacer {
+	o.t.Helper()
+	u := o.ok(201, "POST", "/v1/users", `{"first_name":"U","domain":"`+domain+`","deskphone":{"new":{"mac_address":"`+mac+`01"}}}`)
+	u2 := o.ok(201, "POST", "/v1/users", `{"first_name":"V","domain":"`+domain+`"}`)
+	p := o.ok(201, "POST", "/v1/profiles", `{"name":"P","domain":"`+domain+`"}`)
+	k := o.ok(201, "POST", "/v1/api-keys", `{"name":"K","scopes":["users:read"],"domains":["`+domain+`"]}`)
+	o.sightings.Wait(fleet.Waiting{MAC: fleet.MAC(mac + "ff"), Peer: "10.0.0.9", LastSeen: o.clock.Now()})
+	return strings.NewReplacer("$user2", u2.str("id"), "$user", u.str("id"), "$line", u.str("lines.0.id"), "$device", u.str("devices.0.id"),
+		"$profile", p.str("id"), "$api-key", k.str("id"), "$domain", domain, "$waiting", mac+"ff")
+}
+
+// TestWhoMayWhat is every operation against every scope: 403 without the one that it names, and never a 2xx.
+func TestWhoMayWhat(t *testing.T) {
+	o := newOffice(t)
+	ids := o.tenant("example.test", "02ac3e0000")
+	ops := calls(t, o, ids)
+	all := append(append(scopes(), fleet.Grants()...), everything)
+	for _, s := range all {
+		key := o.keyed(`["`+s+`"]`, "")
+		for _, c := range ops {
+			if (caller{scopes: []string{s}}).may(c.scope) {
+				continue
+			}
+			a := o.send(c.method, c.path, c.body, key)
+			if a.status != 403 || a.tree().str("missing_scope") != c.scope {
+				t.Errorf("%s with a key for %s: status %d, missing_scope %q", c.id, s, a.status, a.tree().str("missing_scope"))
+			}
+		}
+	}
+}
+
+// TestR05ForeignDomain is every operation by a key of another domain that holds every scope: nothing there exists for it.
+func TestR05ForeignDomain(t *testing.T) {
+	o := newOffice(t)
+	ids := o.tenant("example.test", "02ac3e0000")
+	o.ok(201, "POST", "/v1/domains", `{"name":"other.test"}`)
+	own := o.tenant("other.test", "02ac3e0001")
+	key := o.keyed(`["*"]`, `["other.test"]`)
+	for _, c := range calls(t, o, ids) {
+		before := o.store.Revision()
+		a := o.send(c.method, c.path, c.body, key)
+		for _, secret := range []string{"example.test", ids.Replace("$user"), ids.Replace("$device"), ids.Replace("$line"), "02:ac:3e:00:00:01"} {
+			if strings.Contains(strings.ReplaceAll(string(a.body), "acme.example.test", ""), secret) && !strings.Contains(c.path, secret) {
+				t.Errorf("%s tells a foreign key of %s: %s", c.id, secret, a.body)
+			}
+		}
+		list := c.method == "GET" && !strings.Contains(c.path, "_") && !strings.Contains(c.path, "example.test")
+		if a.status < 300 && !list {
+			t.Errorf("%s by a foreign key: status %d: %s", c.id, a.status, a.body)
+		}
+		if o.store.Revision() != before {
+			t.Errorf("%s by a foreign key changed something", c.id)
+		}
+	}
+	// The same key works at home, and its lists show home only.
+	o.ok(200, "GET", own.Replace("/v1/users/$user"), "", key)
+	for _, path := range []string{"/v1/users", "/v1/lines", "/v1/devices", "/v1/profiles", "/v1/domains", "/v1/api-keys"} {
+		for _, it := range o.ok(200, "GET", path, "", key).list("items") {
+			if b := strings.ReplaceAll(jsonOf(t, it), "acme.example.test", ""); !strings.Contains(b, "other.test") || strings.Contains(b, "example.test") {
+				t.Errorf("%s shows %s", path, b)
+			}
+		}
+	}
+	o.ok(201, "POST", "/v1/users", `{"first_name":"W"}`, key).want(t, map[string]string{"domain": `"other.test"`})
+	taken := o.refused(409, "mac-taken", "/mac_address", "POST", "/v1/devices", `{"mac_address":"02ac3e000001"}`, key).tree()
+	if taken.str("conflicting_resource") != "" {
+		t.Errorf("the conflict names a foreign device: %v", taken)
+	}
+	o.ok(201, "POST", "/v1/api-keys", `{"name":"Z","scopes":["users:read"]}`, key).want(t, map[string]string{"domains": `["other.test"]`})
+	o.refused(422, "domain-unknown", "/domains/0", "POST", "/v1/api-keys", `{"name":"Z","scopes":["users:read"],"domains":["example.test"]}`, key)
+	o.refused(403, "domain-bound", "-", "POST", "/v1/domains", `{"name":"third.test"}`, key)
+}
