@@ -21,6 +21,7 @@ type conn struct {
 	known     atomic.Bool // somebody has registered on it
 	write     sync.Mutex
 	ws        bool
+	gone      chan struct{} // closed when the connection has ended
 
 	mu       sync.Mutex
 	accounts map[*location.Account]bool // that registered on it
@@ -83,7 +84,7 @@ func (cs *conns) open(nc net.Conn, source netip.AddrPort, tr location.Transport,
 	if len(cs.byID) >= cs.limits.Conns && !cs.evict() {
 		return nil
 	}
-	c := &conn{id: cs.nextID.Add(1), raw: nc, net: nc, source: source, transport: tr, opened: now, ws: tr == location.WS || tr == location.WSS}
+	c := &conn{id: cs.nextID.Add(1), raw: nc, net: nc, source: source, transport: tr, opened: now, ws: tr == location.WS || tr == location.WSS, gone: make(chan struct{})}
 	cs.byID[c.id] = c
 	cs.perIP[from]++
 	cs.wg.Add(1)
@@ -129,6 +130,7 @@ func (cs *conns) forget(c *conn) {
 // done ends a connection.
 func (cs *conns) done(c *conn) {
 	_ = c.raw.Close()
+	close(c.gone)
 	cs.mu.Lock()
 	cs.forget(c)
 	cs.mu.Unlock()

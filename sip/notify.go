@@ -1,0 +1,230 @@
+package sip
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"offhook/provisioning/fleet"
+	"offhook/sip/digest"
+	"offhook/sip/location"
+)
+
+// Delivery is what became of a NOTIFY to one contact.
+type Delivery struct {
+	LineID     string    `json:"line_id"`
+	Contact    string    `json:"contact"`
+	Result     string    `json:"result"` // acknowledged, refused, timeout, unreachable
+	Status     int       `json:"status,omitempty"`
+	Reason     string    `json:"reason,omitempty"`
+	SentAt     time.Time `json:"sent_at"`
+	AnsweredAt time.Time `json:"answered_at,omitzero"`
+}
+
+// What Notify may say before anything is sent.
+var (
+	ErrNotRegistered = errors.New("the device is not registered")
+	ErrEvent         = errors.New("an event is a token with parameters: check-sync;reboot=true")
+)
+
+// Notify sends an event, as "check-sync;reboot=true", to one device: over the flow that it registered on, to exactly its
+// contact. A device with several lines is told once, over the first line that works. The deliveries say what became of
+// each attempt; the error is for when there was none. fleet.ErrNotFound: there is no such device.
+func (s *Server) Notify(ctx context.Context, deviceID, event string) ([]Delivery, error) {
+	if !validEvent(event) {
+		return nil, ErrEvent
+	}
+	snap := s.cfg.Store.Snap()
+	device, err := snap.Device(deviceID)
+	if err != nil {
+		return nil, err
+	}
+	var out []Delivery
+	for _, dl := range device.Lines {
+		for _, b := range s.bindingsOf(snap, device, dl.LineID) {
+			d := s.notify(ctx, dl.LineID, b, event)
+			out = append(out, d)
+			if d.Result == "acknowledged" {
+				return out, nil
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, ErrNotRegistered
+	}
+	return out, nil
+}
+
+// NotifyAll sends an event to many devices, paced, and calls row with what became of each, one at a time.
+func (s *Server) NotifyAll(ctx context.Context, deviceIDs []string, event string, row func(deviceID string, d []Delivery, err error)) error {
+	if !validEvent(event) {
+		return ErrEvent
+	}
+	pace := rate.NewLimiter(rate.Limit(s.limits.NotifyRate), 1)
+	type result struct {
+		id  string
+		d   []Delivery
+		err error
+	}
+	results := make(chan result, len(deviceIDs))
+	started := 0
+	for _, id := range deviceIDs {
+		if err := pace.Wait(ctx); err != nil {
+			break
+		}
+		started++
+		go func() {
+			d, err := s.Notify(ctx, id, event)
+			results <- result{id, d, err}
+		}()
+	}
+	for range started {
+		r := <-results
+		row(r.id, r.d, r.err)
+	}
+	return ctx.Err()
+}
+
+// bindingsOf returns the bindings of a line that are this device's.
+func (s *Server) bindingsOf(snap *fleet.Snap, device fleet.Device, lineID string) []location.Binding {
+	var out []location.Binding
+	for _, b := range s.table.Bindings(lineID) {
+		r := fleet.Registration{LineID: lineID, UserAgent: b.UserAgent, Contact: b.Contact}
+		if deviceOf(snap, r, b.Instance) == device.ID {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// validEvent wants a token with parameters: what comes here ends up in a header.
+func validEvent(event string) bool {
+	for _, c := range []byte(event) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.!*+~%;=", rune(c)) {
+			return false
+		}
+	}
+	return event != "" && len(event) <= 128 && event[0] != ';' && event[0] != '='
+}
+
+// notify sends to one contact and answers one challenge (RFC 3261 section 22.2).
+func (s *Server) notify(ctx context.Context, lineID string, b location.Binding, event string) Delivery {
+	d := Delivery{LineID: lineID, Contact: b.Contact, SentAt: s.cfg.Now().UTC()}
+	f, err := s.flowTo(b)
+	if err != nil {
+		d.Result, d.Reason = "unreachable", err.Error()
+		return d
+	}
+	account := s.table.Line(lineID)
+	if account == nil {
+		d.Result, d.Reason = "unreachable", "the line is gone"
+		return d
+	}
+	n := s.newNotify(account.AOR(), b, event)
+	var r reply
+	for range 2 {
+		branch := "z9hG4bK" + rand.Text()
+		f.request = n.render(f, branch)
+		if r, err = s.transact(ctx, f, branch); err != nil || r.challenge == nil || n.auth != "" {
+			break
+		}
+		if err = n.answer(s, account, r); err != nil {
+			break
+		}
+	}
+	d.AnsweredAt = s.cfg.Now().UTC()
+	return d.outcome(r, err)
+}
+
+func (d Delivery) outcome(r reply, err error) Delivery {
+	d.Status = r.code
+	switch {
+	case errors.Is(err, errTimeout):
+		d.Result, d.Reason, d.AnsweredAt = "timeout", "the phone did not answer", time.Time{}
+	case errors.Is(err, digest.ErrChallenge):
+		d.Result, d.Reason = "refused", err.Error()
+	case err != nil:
+		d.Result, d.Reason = "unreachable", err.Error()
+	case r.code < 300:
+		d.Result = "acknowledged"
+	default:
+		d.Result, d.Reason = "refused", fmt.Sprintf("the phone answered %d", r.code)
+	}
+	return d
+}
+
+// flowTo finds the way back. A contact's own address is never dialled: it says what its sender wants it to say.
+func (s *Server) flowTo(b location.Binding) (*flow, error) {
+	if b.Transport == location.UDP {
+		if s.udp == nil {
+			return nil, errors.New("there is no UDP listener")
+		}
+		return &flow{s: s, to: b.Source, from: b.Local}, nil
+	}
+	c := s.conns.get(b.Flow)
+	if c == nil {
+		return nil, errors.New("the phone's connection is gone; it will be back when it registers again")
+	}
+	return &flow{s: s, to: b.Source, conn: c}, nil
+}
+
+// notification is a NOTIFY outside of any dialog: To has no tag.
+type notification struct {
+	aor, contact, path, event string
+	domain, callID, tag, auth string
+	cseq                      int
+}
+
+func (s *Server) newNotify(aor string, b location.Binding, event string) *notification {
+	_, domain, _ := strings.Cut(aor, "@")
+	contact, _, _ := strings.Cut(b.Contact, "?") // headers do not stand in a Request-URI (RFC 3261 section 19.1.1)
+	return &notification{aor: aor, contact: contact, path: b.Path, event: event, domain: domain, callID: rand.Text(), tag: rand.Text()[:12]}
+}
+
+func (n *notification) render(f *flow, branch string) []byte {
+	n.cseq++
+	transport, here := "UDP", f.LocalAddr()
+	if f.conn != nil {
+		transport = strings.ToUpper(f.conn.transport.String())
+	}
+	sentBy := here.String()
+	if f.from.IsValid() {
+		_, port, _ := net.SplitHostPort(sentBy)
+		sentBy = net.JoinHostPort(f.from.String(), port)
+	} else if ap, err := netip.ParseAddrPort(sentBy); err == nil && ap.Addr().IsUnspecified() {
+		sentBy = n.domain
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "NOTIFY %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", n.contact, transport, sentBy, branch)
+	if n.path != "" {
+		fmt.Fprintf(&b, "Route: %s\r\n", n.path)
+	}
+	fmt.Fprintf(&b, "From: <sip:%s>;tag=%s\r\nTo: <%s>\r\nCall-ID: %s\r\nCSeq: %d NOTIFY\r\nContact: <sip:%s>\r\n"+
+		"Event: %s\r\nSubscription-State: terminated\r\n", n.domain, n.tag, n.aor, n.callID, n.cseq, sentBy, n.event)
+	if n.auth != "" {
+		b.WriteString(n.auth + "\r\n")
+	}
+	b.WriteString("Content-Length: 0\r\n\r\n")
+	return []byte(b.String())
+}
+
+// answer meets a challenge with the line's own credentials: the ones that the phone has.
+func (n *notification) answer(s *Server, account *location.Account, r reply) error {
+	username, secret := account.Credentials()
+	value, err := digest.Answer(digest.NewHasher(s.cfg.NonceKey), r.challenge, username, secret.Reveal(), "NOTIFY", n.contact, rand.Text())
+	if err != nil {
+		return err
+	}
+	n.auth = "Authorization: " + value
+	if r.proxy {
+		n.auth = "Proxy-Authorization: " + value
+	}
+	return nil
+}
