@@ -238,7 +238,13 @@ func (s Settings) checkExtra() error {
 // pointerEscape makes s one reference token of a JSON pointer (RFC 6901 section 3).
 func pointerEscape(s string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(s) }
 
-func cloneSlice[T any](s []T) []T { return slices.Clone(s) }
+// cloneSlice makes no list of an empty one, as reading from the journal does for fields that are left out when empty.
+func cloneSlice[T any](s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Clone(s)
+}
 
 func clonePtr[T any](p *T) *T {
 	if p == nil {

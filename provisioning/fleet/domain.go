@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +82,7 @@ func (d Domain) Trusts(addr netip.Addr) bool {
 	if networks == nil {
 		networks = DefaultNetworks()
 	}
-	addr = addr.Unmap()
+	addr = addr.Unmap().WithZone("") // a prefix has no zone: fe80::1%eth0 would be in none
 	for _, p := range networks {
 		if p.Contains(addr) {
 			return true
@@ -127,10 +128,8 @@ func (r Range) contains(n string) bool {
 
 // reservedBy returns why n may not be used, "" if it may.
 func (d Domain) reservedBy(n string) string {
-	for _, e := range emergency() {
-		if n == e {
-			return "it is an emergency number"
-		}
+	if slices.Contains(emergency(), n) {
+		return "it is an emergency number"
 	}
 	for _, r := range d.Reserved {
 		if (Range{From: r.From, To: r.To}).contains(n) {
@@ -162,10 +161,10 @@ func (d Domain) planText() string {
 }
 
 func (d Domain) clone() Domain {
-	d.Plan.Ranges = cloneSlice(d.Plan.Ranges)
-	d.Reserved = cloneSlice(d.Reserved)
-	d.Networks = cloneSlice(d.Networks)
-	d.Bundles = cloneSlice(d.Bundles)
+	d.Plan.Ranges = slices.Clone(d.Plan.Ranges)
+	d.Reserved = slices.Clone(d.Reserved)
+	d.Networks = slices.Clone(d.Networks)
+	d.Bundles = slices.Clone(d.Bundles)
 	d.Settings = d.Settings.clone()
 	return d
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -45,38 +46,29 @@ type Sighting struct {
 	Events            []Event   `json:"events,omitempty"` // oldest first, at most MaxEvents
 }
 
-// MaxEvents is how many events are kept a device.
+// MaxEvents is how many events are kept a device. Where there are more than 62,500 devices it is fewer, down to 8, so
+// that half a million phones still fit into a machine of ordinary size.
 const MaxEvents = 32
 
-// Waiting is an unknown phone that asked for a file.
-type Waiting struct {
-	MAC       MAC       `json:"mac_address"`
-	Maker     string    `json:"maker,omitempty"`
-	Model     string    `json:"model,omitempty"`
-	Firmware  string    `json:"firmware,omitempty"`
-	Serial    string    `json:"serial,omitempty"`
-	Peer      string    `json:"peer"` // address that it asked from
-	Transport string    `json:"transport"`
-	File      string    `json:"file"`
-	FirstSeen time.Time `json:"first_seen_at"`
-	LastSeen  time.Time `json:"last_seen_at"`
-	Times     int       `json:"times_seen"`
-}
+const (
+	minEvents   = 8
+	eventBudget = 2_000_000
+	maxText     = 256 // bytes kept of anything that a request says
+)
 
-// MaxWaiting bounds the waiting room; the phone that has been silent longest makes place.
-const MaxWaiting = 1000
-
-// Sightings holds what phones do. It has its own locks and is kept by its own log, so that a phone that fetches its file
+// Sightings holds what phones do. It has its own lock and is kept by its own log, so that a phone that fetches its file
 // never waits for an admin who writes.
 type Sightings struct {
 	mu      sync.Mutex
 	devices map[string]*Sighting
-	waiting map[MAC]*Waiting
+	dirty   map[string]struct{} // devices whose sighting the log does not have yet
+	room    room
+	keeper  *keeper // nil = kept in memory alone
 }
 
-// NewSightings returns an empty set.
+// NewSightings returns an empty set that is kept in memory alone.
 func NewSightings() *Sightings {
-	return &Sightings{devices: map[string]*Sighting{}, waiting: map[MAC]*Waiting{}}
+	return &Sightings{devices: map[string]*Sighting{}, dirty: map[string]struct{}{}, room: newRoom()}
 }
 
 // Of returns what was seen of a device.
@@ -87,12 +79,17 @@ func (s *Sightings) Of(deviceID string) Sighting {
 	if !ok {
 		return Sighting{DeviceID: deviceID}
 	}
-	out := *got
-	out.Events = slices.Clone(got.Events)
+	return got.clone()
+}
+
+func (s *Sighting) clone() Sighting {
+	out := *s
+	out.Events = slices.Clone(s.Events)
 	return out
 }
 
-// Note changes what is known of a device and adds events to its ring. change may be nil.
+// Note changes what is known of a device and adds events to its ring. change may be nil; it must be quick. Long texts are
+// cut to 256 bytes.
 func (s *Sightings) Note(deviceID string, change func(*Sighting), events ...Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,21 +100,44 @@ func (s *Sightings) Note(deviceID string, change func(*Sighting), events ...Even
 	}
 	if change != nil {
 		change(got)
+		got.DeviceID = deviceID
+		got.clip()
 	}
+	limit := min(max(eventBudget/len(s.devices), minEvents), MaxEvents)
 	for _, e := range events {
-		got.record(e)
+		got.record(e, limit)
+	}
+	if s.keeper != nil {
+		s.dirty[deviceID] = struct{}{}
 	}
 }
 
-func (s *Sighting) record(e Event) {
-	e.Count = 1
+// clip bounds what requests brought in: their texts are as long as their senders like.
+func (s *Sighting) clip() {
+	for _, text := range [...]*string{&s.Peer, &s.Transport, &s.UserAgent, &s.File, &s.Served} {
+		clip(text)
+	}
+}
+
+func clip(text *string) {
+	if len(*text) > maxText {
+		*text = strings.ToValidUTF8(strings.Clone((*text)[:maxText]), "")
+	}
+}
+
+func (s *Sighting) record(e Event, limit int) {
+	for _, text := range [...]*string{&e.Type, &e.Reason, &e.File, &e.Peer, &e.Transport} {
+		clip(text)
+	}
 	if n := len(s.Events); n > 0 && s.Events[n-1].same(e) {
-		e.Count = s.Events[n-1].Count + 1
-		s.Events[n-1] = e
+		s.Events[n-1].At = e.At
+		s.Events[n-1].Count++
 		return
 	}
-	if len(s.Events) == MaxEvents {
-		s.Events = slices.Delete(s.Events, 0, 1)
+	e.Count = 1
+	e.share(s.Events)
+	if extra := len(s.Events) - limit + 1; extra > 0 {
+		s.Events = slices.Delete(s.Events, 0, extra)
 	}
 	s.Events = append(s.Events, e)
 }
@@ -126,71 +146,31 @@ func (e Event) same(f Event) bool {
 	return e.Type == f.Type && e.Reason == f.Reason && e.File == f.File && e.Peer == f.Peer && e.Transport == f.Transport
 }
 
+// share makes an event use the texts of earlier ones: a phone asks from the same place for the same files, and the texts
+// of its events are most of what is remembered of it.
+func (e *Event) share(earlier []Event) {
+	for i := range earlier {
+		old := &earlier[i]
+		share(&e.Type, old.Type)
+		share(&e.Reason, old.Reason)
+		share(&e.File, old.File)
+		share(&e.Peer, old.Peer)
+		share(&e.Transport, old.Transport)
+	}
+}
+
+func share(text *string, old string) {
+	if *text == old {
+		*text = old
+	}
+}
+
 // Forget drops a device.
 func (s *Sightings) Forget(deviceID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.devices, deviceID)
-}
-
-// Wait puts an unknown phone into the waiting room, or counts another visit.
-func (s *Sightings) Wait(w Waiting) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w.FirstSeen, w.Times = w.LastSeen, 1
-	if old, ok := s.waiting[w.MAC]; ok {
-		w = old.again(w)
-	} else if len(s.waiting) >= MaxWaiting {
-		s.evict()
+	if s.keeper != nil {
+		s.dirty[deviceID] = struct{}{}
 	}
-	s.waiting[w.MAC] = &w
-}
-
-// again merges a new visit: what this request did not tell is kept from the earlier ones.
-func (w *Waiting) again(visit Waiting) Waiting {
-	visit.FirstSeen, visit.Times = w.FirstSeen, w.Times+1
-	keep := func(dst *string, old string) {
-		if *dst == "" {
-			*dst = old
-		}
-	}
-	keep(&visit.Maker, w.Maker)
-	keep(&visit.Model, w.Model)
-	keep(&visit.Firmware, w.Firmware)
-	keep(&visit.Serial, w.Serial)
-	return visit
-}
-
-func (s *Sightings) evict() {
-	var oldest *Waiting
-	for _, w := range s.waiting {
-		if oldest == nil || w.LastSeen.Before(oldest.LastSeen) {
-			oldest = w
-		}
-	}
-	delete(s.waiting, oldest.MAC)
-}
-
-// Waiting lists the waiting room, latest visit first.
-func (s *Sightings) Waiting() []Waiting {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]Waiting, 0, len(s.waiting))
-	for _, w := range s.waiting {
-		out = append(out, *w)
-	}
-	slices.SortFunc(out, func(a, b Waiting) int { return b.LastSeen.Compare(a.LastSeen) })
-	return out
-}
-
-// Leave takes a phone out of the waiting room and reports whether it was there.
-func (s *Sightings) Leave(m MAC) (Waiting, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w, ok := s.waiting[m]
-	if !ok {
-		return Waiting{}, false
-	}
-	delete(s.waiting, m)
-	return *w, true
 }

@@ -83,7 +83,7 @@ func (t *Tx) put(r record) error {
 		return t.insert(r)
 	}
 	*m = *stored.(record).meta()
-	if reflect.DeepEqual(stored, r) {
+	if reflect.DeepEqual(stored, r.copied()) {
 		return nil
 	}
 	m.Revision, m.UpdatedAt = t.rev, t.now
