@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -168,26 +167,26 @@ func (t *TFTP) write(name string, from io.WriterTo) (err error) {
 	defer t.leave()
 	q := t.request("PUT", name, from)
 	body, out := io.Pipe()
-	q.Body = body
 	sent := make(chan error, 1)
-	started := &starter{start: func() {
+	started := &starter{r: body, start: func() {
 		go func() {
 			_, err := from.WriteTo(out)
 			sent <- err
 			out.CloseWithError(err)
 		}()
-	}, r: body}
+	}}
 	q.Body = started
-	_, err = t.s.Answer(t.ctx, q)
-	body.CloseWithError(errNoFile)
-	if started.begun {
+	if _, err = t.s.Answer(t.ctx, q); err != nil {
+		err = tftpError(err)
+	}
+	body.CloseWithError(err)
+	switch {
+	case started.begun:
 		return errors.Join(err, <-sent)
+	case err != nil:
+		violation(from)
 	}
-	if err == nil {
-		return nil
-	}
-	violation(q.Peer, from)
-	return tftpError(err)
+	return err
 }
 
 // starter begins a transfer when its first byte is wanted, so that nothing is acknowledged before the device is
@@ -208,7 +207,7 @@ func (s *starter) Read(p []byte) (int, error) {
 
 // violation sends ERROR 2 from a socket of its own, ahead of the library's ERROR 1, which the phone then ignores: its
 // transfer is over.
-func violation(peer netip.Addr, transfer any) {
+func violation(transfer any) {
 	info, ok := transfer.(interface{ RemoteAddr() net.UDPAddr })
 	if !ok {
 		return
