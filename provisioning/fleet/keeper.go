@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type keeper struct {
 	mu       sync.Mutex // one flush at a time
 	snapshot int64      // bytes of the last compaction
 	err      error      // of the last flush
+	closing  sync.Once
 	stop     chan struct{}
 	stopped  chan struct{}
 }
@@ -151,7 +153,11 @@ func (s *Sightings) Close() error {
 	if s.keeper == nil {
 		return nil
 	}
-	close(s.keeper.stop)
+	closed := true
+	s.keeper.closing.Do(func() { close(s.keeper.stop); closed = false })
+	if closed {
+		return os.ErrClosed
+	}
 	<-s.keeper.stopped
 	return errors.Join(s.Flush(), s.keeper.log.Close())
 }

@@ -58,32 +58,50 @@ func (s *Store) hint(k hintKey) string {
 	return s.hints[k]
 }
 
+// learn remembers what a snapshot of a revision found out, unless something was written since: a number that was freed
+// meanwhile must not be passed over.
+func (s *Store) learn(rev uint64, k hintKey, next string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rev.Load() == rev {
+		s.hints[k] = next
+	}
+}
+
 func (s *Store) forgetHints() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.hints)
 }
 
-// hintFor prefers what this transaction found out.
-func (t *Tx) hintFor(k hintKey) string {
-	if h, ok := t.hints[k]; ok {
+// hint is where a scan may begin: a Tx goes by what it found out itself.
+func (s *Snap) hint(k hintKey) string {
+	if h, ok := s.found[k]; ok {
 		return h
 	}
-	return t.store.hint(k)
+	return s.store.hint(k)
+}
+
+func (s *Snap) learn(k hintKey, next string) {
+	if s.found != nil {
+		s.found[k] = next
+		return
+	}
+	s.store.learn(s.at, k, next)
 }
 
 // release tells the transaction's hints that a number is free again.
 func (t *Tx) release(domainID, number string) {
 	t.ownHints(domainID)
-	t.hints.lower(domainID, number)
+	t.found.lower(domainID, number)
 }
 
 // rescan makes the transaction look through a domain's plan from the beginning: the plan may be another one.
 func (t *Tx) rescan(domainID string) {
 	t.ownHints(domainID)
-	for k := range t.hints {
+	for k := range t.found {
 		if k.domainID == domainID {
-			t.hints[k] = ""
+			t.found[k] = ""
 		}
 	}
 }
@@ -93,8 +111,8 @@ func (t *Tx) ownHints(domainID string) {
 	t.store.mu.Lock()
 	defer t.store.mu.Unlock()
 	for k, next := range t.store.hints {
-		if _, ok := t.hints[k]; !ok && k.domainID == domainID {
-			t.hints[k] = next
+		if _, ok := t.found[k]; !ok && k.domainID == domainID {
+			t.found[k] = next
 		}
 	}
 }
@@ -106,20 +124,7 @@ func (s *Snap) NextExtension(d Domain) (string, error) {
 		if !r.forUsers() {
 			continue
 		}
-		if n, ok := s.firstFree(d, r, nil); ok {
-			return n, nil
-		}
-	}
-	return "", exhausted(d)
-}
-
-// NextExtension is Snap's, and remembers how far it got.
-func (t *Tx) NextExtension(d Domain) (string, error) {
-	for _, r := range d.Plan.Ranges {
-		if !r.forUsers() {
-			continue
-		}
-		if n, ok := t.firstFree(d, r, t.hints); ok {
+		if n, ok := s.firstFree(d, r); ok {
 			return n, nil
 		}
 	}
@@ -135,16 +140,14 @@ func exhausted(d Domain) error {
 	return conflict("/extension_number", "extensions-exhausted", "no number is free in the numbering plan: "+d.planText(), d.ID)
 }
 
-func (s *Snap) firstFree(d Domain, r Range, learn hints) (string, bool) {
+func (s *Snap) firstFree(d Domain, r Range) (string, bool) {
 	key := hintKey{d.ID, r.From, r.To}
 	n := max(s.hint(key), r.From)
 	for n <= r.To {
 		if last := d.blockedUpTo(n); last != "" {
 			n = last
 		} else if !s.taken(d.ID, n) {
-			if learn != nil {
-				learn[key] = n
-			}
+			s.learn(key, n)
 			return n, true
 		}
 		if n >= r.To {
@@ -152,9 +155,7 @@ func (s *Snap) firstFree(d Domain, r Range, learn hints) (string, bool) {
 		}
 		n = increment(n)
 	}
-	if learn != nil {
-		learn[key] = r.To
-	}
+	s.learn(key, r.To)
 	return "", false
 }
 

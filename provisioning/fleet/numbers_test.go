@@ -164,6 +164,9 @@ func TestR25NextExtensionAgreesWithAScan(t *testing.T) {
 		switch op := r.IntN(10); {
 		case op < 5 || len(users) == 0:
 			want := lowest(s, d)
+			if hint, _ := s.Snap().NextExtension(d); hint != want {
+				t.Fatalf("step %d: the hint is %q, want %q", step, hint, want)
+			}
 			u, err := newUser(s, t, fleet.User{DomainID: d.ID})
 			if got := u.ExtensionNumber; err == nil && got != want || err != nil && want != "" {
 				t.Fatalf("step %d: number %q, %v; want %q", step, got, err, want)

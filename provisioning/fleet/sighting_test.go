@@ -163,6 +163,9 @@ func TestSightingsSayWhenTheyAreNotKept(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("closed twice: %v, want os.ErrClosed", err)
+	}
 	s.Note("dev_1", nil, fleet.Event{Type: "requested"})
 	if err := s.Flush(); !errors.Is(err, os.ErrClosed) || !errors.Is(s.Err(), os.ErrClosed) {
 		t.Errorf("flush %v, Err %v; want os.ErrClosed", err, s.Err())
@@ -249,6 +252,20 @@ func TestWaitingRoomIsBounded(t *testing.T) {
 	}
 	if _, ok := s.Leave(mac(0)); ok {
 		t.Error("a phone left twice")
+	}
+}
+
+func TestWaitingPhonesAreLearnedVisitByVisit(t *testing.T) {
+	s := fleet.NewSightings()
+	s.Wait(fleet.Waiting{MAC: "001565000001", Maker: "acme", Model: "A1", ModelSource: "request_path", Peer: "10.0.0.7", LastSeen: at(1)})
+	s.Wait(fleet.Waiting{MAC: "001565000001", Firmware: "1.2", Peer: "10.0.0.8", LastSeen: at(2)})
+	want := fleet.Waiting{MAC: "001565000001", Maker: "acme", Model: "A1", ModelSource: "request_path", Firmware: "1.2", Peer: "10.0.0.8", FirstSeen: at(1), LastSeen: at(2), Times: 2}
+	if diff := cmp.Diff(want, s.Waiting()[0]); diff != "" {
+		t.Errorf("second visit (-want +got):\n%s", diff)
+	}
+	s.Wait(fleet.Waiting{MAC: "001565000001", Model: "A2", ModelSource: "user_agent", LastSeen: at(3)})
+	if got := s.Waiting()[0]; got.Model != "A2" || got.ModelSource != "user_agent" {
+		t.Errorf("model %q from %q, want A2 from the user agent", got.Model, got.ModelSource)
 	}
 }
 

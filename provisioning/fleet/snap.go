@@ -11,8 +11,10 @@ import (
 
 // Snap is a consistent view of the records. What it returns are values of the caller's own.
 type Snap struct {
-	txn  *memdb.Txn
-	hint func(hintKey) string
+	txn   *memdb.Txn
+	store *Store
+	at    uint64 // revision of the store when it was taken, or the one before
+	found hints  // of a Tx; nil in a reader's snapshot
 }
 
 func first[T any, P interface {

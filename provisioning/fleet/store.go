@@ -97,7 +97,10 @@ func (s *Store) Ready() error {
 func (s *Store) View(fn func(*Snap) error) error { return fn(s.Snap()) }
 
 // Snap returns a consistent snapshot. It costs nothing to keep and need not be closed.
-func (s *Store) Snap() *Snap { return &Snap{txn: s.db.Txn(false), hint: s.hint} }
+func (s *Store) Snap() *Snap {
+	at := s.rev.Load() // before the records: see learn
+	return &Snap{txn: s.db.Txn(false), store: s, at: at}
+}
 
 // lock takes the turn to write, or gives up with ctx: one who waits behind a journal that hangs need not hang too.
 func (s *Store) lock(ctx context.Context) error {
@@ -142,8 +145,7 @@ func (s *Store) try(ctx context.Context, fn func(*Tx) error) error {
 	defer txn.Abort()
 	txn.TrackChanges()
 	rev := s.rev.Load()
-	tx := &Tx{store: s, rev: rev + 1, now: s.opts.Now().UTC(), hints: hints{}}
-	tx.Snap = Snap{txn: txn, hint: tx.hintFor}
+	tx := &Tx{Snap: Snap{txn: txn, store: s, at: rev, found: hints{}}, rev: rev + 1, now: s.opts.Now().UTC().Round(0)}
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -158,7 +160,7 @@ func (s *Store) try(ctx context.Context, fn func(*Tx) error) error {
 	if err := s.journal(ctx, rev, entries); err != nil {
 		return err
 	}
-	s.commit(txn, rev+1, tx.hints)
+	s.commit(txn, rev+1, tx.found)
 	return nil
 }
 
@@ -222,8 +224,8 @@ func (s *Store) reload(ctx context.Context) error {
 	if have := s.rev.Load(); rev < have {
 		return fmt.Errorf("the journal stands at revision %d, behind this node at %d: bring its data back, or restart to go on with what it has", rev, have)
 	}
-	s.forgetHints()
 	s.commit(txn, rev, nil)
+	s.forgetHints() // after it: from here on no snapshot of before can teach anything
 	s.broken.Store(false)
 	return nil
 }

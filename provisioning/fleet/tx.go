@@ -14,10 +14,8 @@ import (
 // iterators do not survive a write.
 type Tx struct {
 	Snap
-	store *Store
-	rev   uint64
-	now   time.Time
-	hints hints
+	rev uint64 // that it will have when it is written
+	now time.Time
 }
 
 // Now is the time of the transaction, in UTC.

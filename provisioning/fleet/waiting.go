@@ -7,17 +7,18 @@ import (
 
 // Waiting is an unknown phone that asked for a file.
 type Waiting struct {
-	MAC       MAC       `json:"mac_address"`
-	Maker     string    `json:"maker,omitempty"`
-	Model     string    `json:"model,omitempty"`
-	Firmware  string    `json:"firmware,omitempty"`
-	Serial    string    `json:"serial,omitempty"`
-	Peer      string    `json:"peer"` // address that it asked from
-	Transport string    `json:"transport"`
-	File      string    `json:"file"`
-	FirstSeen time.Time `json:"first_seen_at"`
-	LastSeen  time.Time `json:"last_seen_at"`
-	Times     int       `json:"times_seen"`
+	MAC         MAC       `json:"mac_address"`
+	Maker       string    `json:"maker,omitempty"`
+	Model       string    `json:"model,omitempty"`
+	ModelSource string    `json:"model_source,omitempty"` // as Device.ModelSource
+	Firmware    string    `json:"firmware,omitempty"`
+	Serial      string    `json:"serial,omitempty"`
+	Peer        string    `json:"peer"` // address that it asked from
+	Transport   string    `json:"transport"`
+	File        string    `json:"file"`
+	FirstSeen   time.Time `json:"first_seen_at"`
+	LastSeen    time.Time `json:"last_seen_at"`
+	Times       int       `json:"times_seen"`
 }
 
 // MaxWaiting bounds the waiting room; the phone that has been silent longest makes place.
@@ -42,7 +43,7 @@ func newRoom() room {
 
 // Wait puts an unknown phone into the waiting room, or counts another visit.
 func (s *Sightings) Wait(w Waiting) {
-	for _, text := range [...]*string{&w.Maker, &w.Model, &w.Firmware, &w.Serial, &w.Peer, &w.Transport, &w.File} {
+	for _, text := range [...]*string{&w.Maker, &w.Model, &w.ModelSource, &w.Firmware, &w.Serial, &w.Peer, &w.Transport, &w.File} {
 		clip(text)
 	}
 	s.mu.Lock()
@@ -92,7 +93,9 @@ func (w *Waiting) again(visit Waiting) Waiting {
 		}
 	}
 	keep(&visit.Maker, w.Maker)
-	keep(&visit.Model, w.Model)
+	if visit.Model == "" {
+		visit.Model, visit.ModelSource = w.Model, w.ModelSource
+	}
 	keep(&visit.Firmware, w.Firmware)
 	keep(&visit.Serial, w.Serial)
 	return visit
