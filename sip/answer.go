@@ -37,7 +37,7 @@ type worker struct {
 	nonce   []byte
 	tag     [16]byte
 	scratch []byte
-	failure wire.Fault // of a response that was begun
+	proven  bool // the source is known to receive what is sent to it
 }
 
 func (s *Server) newWorker() *worker {
@@ -72,12 +72,23 @@ func (w *worker) answer(in *inbound) []byte {
 		return nil
 	case string(m.Method) == "ACK": // never answered (RFC 3261 section 17)
 		return nil
-	case !w.s.budget.take(in.source.Addr(), w.s.cfg.Now()):
-		return nil
-	case fault.Bad():
-		return w.reply(in, fault.Code, fault.Reason)
 	}
-	return w.dispatch(in)
+	// Who shows credentials is charged later, and only if they prove nothing. Over a stream the source proves itself.
+	w.proven = in.conn != nil
+	charged := !w.proven && !m.Has(wire.Authorization)
+	if charged && !w.s.budget.take(in.source.Addr(), w.s.cfg.Now()) {
+		return nil
+	}
+	var out []byte
+	if fault.Bad() {
+		out = w.reply(in, fault.Code, fault.Reason)
+	} else {
+		out = w.dispatch(in)
+	}
+	if !w.proven && !charged && !w.s.budget.take(in.source.Addr(), w.s.cfg.Now()) {
+		return nil
+	}
+	return out
 }
 
 func (w *worker) dispatch(in *inbound) []byte {

@@ -30,7 +30,11 @@ func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
 	if state == digest.Forged || !w.sameTarget() {
 		return nil, w.challenge(in, false)
 	}
-	// From here on the source is known to receive what we send: only now may it be remembered for what it does.
+	if state == digest.Elsewhere { // made for another source, which proves nothing about this one
+		return nil, w.challenge(in, true)
+	}
+	// The nonce was made for this source: it receives what we send. Only now may it be remembered for what it does.
+	w.proven = true
 	user := c.User()
 	account := w.s.table.Find(user)
 	if w.s.guard.slowed(in.source, user, now) && !account.Holds(in.source, now.UnixMilli()) {

@@ -24,7 +24,7 @@ type Limits struct {
 	Completion               time.Duration // of a message, from its first byte; 10 s
 	StrangerLife             time.Duration // of a connection on which nobody registers; 60 s
 	Unauthenticated          int           // answers a second to all who have not shown credentials; 20,000
-	UnauthenticatedPerSource int           // the same for one address (IPv6: one /64); 500
+	UnauthenticatedPerSource int           // the same for one address (IPv6: one /64); 1,000
 
 	NotifyRate int // NOTIFYs a second in a bulk; 20
 }
@@ -51,7 +51,7 @@ func (l Limits) withDefaults() Limits {
 	l.Completion = or(l.Completion, 10*time.Second)
 	l.StrangerLife = or(l.StrangerLife, 60*time.Second)
 	l.Unauthenticated = or(l.Unauthenticated, 20_000)
-	l.UnauthenticatedPerSource = or(l.UnauthenticatedPerSource, 500)
+	l.UnauthenticatedPerSource = or(l.UnauthenticatedPerSource, 1_000)
 	l.NotifyRate = or(l.NotifyRate, 20)
 	return l
 }
@@ -98,13 +98,14 @@ func newBudget(rate, perSource int) *budget {
 	return &budget{seed: maphash.MakeSeed(), rate: int64(rate), perSource: int64(perSource)}
 }
 
-// take reports whether a source may have another answer. Twice a second's worth may come at once.
+// take reports whether a source may have another answer. Four seconds' worth may come at once: an office behind one address,
+// after a power cut.
 func (b *budget) take(source netip.Addr, now time.Time) bool {
 	at := now.UnixNano()
 	address := network(source).As16()
 	slot := &b.sources[maphash.Bytes(b.seed, address[:])%uint64(len(b.sources))]
 	second := time.Second.Nanoseconds()
-	return slot.take(at, second/b.perSource, 2*second) && b.all.take(at, second/b.rate, 2*second)
+	return slot.take(at, second/b.perSource, 4*second) && b.all.take(at, second/b.rate, 4*second)
 }
 
 // recent remembers the transactions that were answered last, in a fixed array, for CANCEL to find.

@@ -1,0 +1,141 @@
+package sip
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"offhook/sip/digest"
+	"offhook/sip/location"
+	"offhook/sip/wire"
+)
+
+// hot is a worker with a stream of refreshes: the same phone, the nonce count going up.
+type hot struct {
+	w      *worker
+	r      *rig
+	source netip.AddrPort
+	nonce  string
+	nc     int
+}
+
+func newHot(t testing.TB) *hot {
+	r := start(t)
+	h := &hot{w: r.s.newWorker(), r: r, source: netip.MustParseAddrPort("192.0.2.7:5060")}
+	out := h.w.answer(&inbound{data: []byte(h.request("")), source: h.source, transport: location.UDP})
+	h.nonce = param(parseResponse(t, string(out)).get("www-authenticate"), "nonce")
+	return h
+}
+
+func (h *hot) request(auth string) string {
+	h.nc++
+	return fmt.Sprintf("REGISTER sip:example.test SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK%d;rport\r\nMax-Forwards: 70\r\n"+
+		"From: \"Erika\" <sip:101@example.test>;tag=abc\r\nTo: <sip:101@example.test>\r\nCall-ID: refresh@192.0.2.7\r\nCSeq: %d REGISTER\r\n"+
+		"Contact: <sip:101@192.0.2.7:5060;transport=udp>;+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-001565abcdef>\"\r\n"+
+		"User-Agent: Desk T46 66.85.0.5\r\nAllow: INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, NOTIFY\r\nExpires: 600\r\n%sContent-Length: 0\r\n\r\n",
+		h.nc, h.nc, auth)
+}
+
+func (h *hot) refresh() []byte {
+	auth := authorize(h.r.line.AuthUsername, h.r.line.Secret.Reveal(), testDomain, h.nonce, register{}, h.nc+1, digest.MD5)
+	return []byte(h.request(auth + "\r\n"))
+}
+
+func (h *hot) answer(t testing.TB, data []byte, code string) {
+	in := inbound{data: data, source: h.source, transport: location.UDP}
+	if out := h.w.answer(&in); !strings.HasPrefix(string(out[:min(len(out), 11)]), "SIP/2.0 "+code) {
+		t.Fatalf("answer is %q", out)
+	}
+}
+
+// TestHotPathAllocations holds the budget of the design: a refresh may allocate three times, a refusal never.
+func TestHotPathAllocations(t *testing.T) {
+	h := newHot(t)
+	h.answer(t, h.refresh(), "200")
+	const rounds = 100
+	var batch [][]byte
+	for range rounds + 1 {
+		batch = append(batch, h.refresh())
+	}
+	next := 0
+	if n := testing.AllocsPerRun(rounds, func() { h.answer(t, batch[next], "200"); next++ }); n > 3 {
+		t.Errorf("a refresh allocates %v times, want at most 3", n)
+	} else {
+		t.Logf("a refresh allocates %v times", n)
+	}
+	challenged := []byte(h.request(""))
+	wrong := []byte(strings.Replace(string(h.refresh()), `response="`, `response="0`, 1))
+	for name, tt := range map[string]struct {
+		data []byte
+		code string
+	}{
+		"challenge":    {challenged, "401"},
+		"wrong":        {wrong, "401"},
+		"malformed":    {[]byte(strings.Replace(string(challenged), "CSeq: ", "CSeq: x", 1)), "400"},
+		"unsupported":  {[]byte(strings.ReplaceAll(string(challenged), "REGISTER", "INVITE")), "405"},
+		"foreign":      {[]byte(strings.Replace(string(challenged), "sip:example.test", "sip:example.invalid", 1)), "404"},
+		"bad option":   {[]byte(strings.Replace(string(challenged), "Max-Forwards: 70", "Require: x", 1)), "420"},
+		"options":      {[]byte(strings.ReplaceAll(string(challenged), "REGISTER", "OPTIONS")), "200"},
+		"forged nonce": {[]byte(strings.Replace(string(h.refresh()), `nonce="`, `nonce="A`, 1)), "401"},
+	} {
+		h.r.s.guard = newGuard()
+		if n := testing.AllocsPerRun(3, func() { h.answer(t, tt.data, tt.code) }); n > 0 {
+			t.Errorf("%s: %v allocations, want none", name, n)
+		}
+	}
+}
+
+func BenchmarkRefresh(b *testing.B) {
+	h := newHot(b)
+	var batch [][]byte
+	for i := 0; b.Loop(); i++ {
+		if i%1000 == 0 {
+			b.StopTimer()
+			batch = batch[:0]
+			for range 1000 {
+				batch = append(batch, h.refresh())
+			}
+			b.StartTimer()
+		}
+		h.answer(b, batch[i%1000], "200")
+	}
+	b.ReportAllocs()
+}
+
+func BenchmarkChallenge(b *testing.B) {
+	h := newHot(b)
+	h.r.s.budget = newBudget(1<<30, 1<<30)
+	data := []byte(h.request(""))
+	b.ReportAllocs()
+	for b.Loop() {
+		h.answer(b, data, "401")
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	h := newHot(b)
+	data := h.refresh()
+	var m wire.Message
+	b.ReportAllocs()
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if f := m.Read(data, wire.Datagram); f.Bad() {
+			b.Fatal(f)
+		}
+	}
+}
+
+func BenchmarkNonce(b *testing.B) {
+	h := digest.NewHasher(make([]byte, 32))
+	source, realm := netip.MustParseAddr("192.0.2.1"), []byte(testDomain)
+	now := time.Now()
+	nonce := h.AppendNonce(nil, digest.Nonce{At: now.UnixMilli()}, realm, source)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, state := h.CheckNonce(nonce, realm, source, now.Add(-time.Minute), now); state != digest.Fresh {
+			b.Fatal(state)
+		}
+	}
+}
