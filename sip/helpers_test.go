@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -496,3 +497,5 @@ func (s sightings) want(t *testing.T, transport, userAgent string) {
 		t.Errorf("%s did not register over %s", userAgent, transport)
 	}
 }
+
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

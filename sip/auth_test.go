@@ -1,0 +1,238 @@
+package sip
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"offhook/provisioning/fleet"
+	"offhook/sip/digest"
+)
+
+// credentials for a line whose secret is not its own.
+func guess(l fleet.Line, secret string) fleet.Line {
+	l.Secret = fleet.NewSecret(secret)
+	return l
+}
+
+// bare takes out of an answer what differs from request to request by its nature.
+func bare(r response) string {
+	head := r.head
+	for _, name := range []string{"Via", "To", "From", "Call-ID", "CSeq"} {
+		head = strings.ReplaceAll(head, name+": "+r.get(name), name)
+	}
+	for _, ch := range r.all("www-authenticate") {
+		head = strings.ReplaceAll(head, param(ch, "nonce"), "NONCE")
+	}
+	return head
+}
+
+func TestItem46To48Challenge(t *testing.T) {
+	r := start(t)
+	res := expect(t, r.udp().send(register{}), 401, "")
+	got := res.all("www-authenticate")
+	if len(got) != 2 || res.get("proxy-authenticate") != "" {
+		t.Fatalf("challenges are %q", got)
+	}
+	for i, alg := range []string{"SHA-256", "MD5"} {
+		if !strings.HasPrefix(got[i], "Digest ") || param(got[i], "algorithm") != alg || param(got[i], "qop") != "auth" ||
+			param(got[i], "realm") != testDomain || len(param(got[i], "nonce")) != digest.NonceLen || strings.Contains(got[i], "stale") {
+			t.Errorf("challenge %d is %q", i, got[i])
+		}
+	}
+	if len(res.head) > 800 {
+		t.Errorf("a challenge has %d bytes: a reflector's dream", len(res.head))
+	}
+}
+
+func TestChallengeForClientsThatKnowMD5Alone(t *testing.T) {
+	r := start(t, byDefault)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	if got := res.all("www-authenticate"); len(got) != 1 || param(got[0], "algorithm") != "MD5" {
+		t.Errorf("challenges are %q", got)
+	}
+	auth := authorize("nobody", "x", testDomain, param(res.get("www-authenticate"), "nonce"), register{}, 1, digest.SHA256)
+	if res := expect(t, c.send(register{auth: auth}), 401, ""); len(res.all("www-authenticate")) != 2 {
+		t.Errorf("a client that answers SHA-256 is offered %q", res.all("www-authenticate"))
+	}
+}
+
+func TestItem50SeveralAuthorizationsPickedByRealm(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	foreign := authorize("x", "y", "elsewhere.test", "n", register{}, 1, digest.MD5)
+	right := answerTo(res, r.line, register{}, 1, digest.MD5)
+	expect(t, c.send(register{extra: []string{foreign}, auth: right}), 200, "")
+	res = expect(t, c.send(register{}), 401, "")
+	expect(t, c.send(register{extra: []string{answerTo(res, r.line, register{}, 1, digest.MD5)}, auth: foreign}), 200, "")
+}
+
+func TestItem51DigestURI(t *testing.T) {
+	r := start(t)
+	for uri, code := range map[string]int{"sip:example.test": 200, "sip:EXAMPLE.test:5060;transport=udp": 200, "sip:127.0.0.1": 200, "sip:elsewhere.test": 401, "": 401, "garbage": 401} {
+		c := r.udp()
+		res := expect(t, c.send(register{}), 401, "")
+		auth := authorize(r.line.AuthUsername, r.line.Secret.Reveal(), testDomain, param(res.get("www-authenticate"), "nonce"), register{uri: uri}, 1, digest.MD5)
+		if uri == "" {
+			auth = strings.Replace(auth, `uri="sip:example.test"`, `uri=""`, 1)
+		}
+		expect(t, c.send(register{auth: auth}), code, "")
+	}
+}
+
+func TestItem52StaleOnlyForARightResponse(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	r.clock.advance(301 * time.Second)
+	old := expect(t, c.send(register{auth: answerTo(res, guess(r.line, "wrong"), register{}, 1, digest.SHA256)}), 401, "")
+	if strings.Contains(old.head, "stale") {
+		t.Error("a wrong response to an old nonce was called stale")
+	}
+	old = expect(t, c.send(register{auth: answerTo(res, r.line, register{}, 1, digest.SHA256)}), 401, "")
+	if !strings.Contains(old.get("www-authenticate"), ",stale=true") {
+		t.Errorf("a right response to an old nonce got %q", old.get("www-authenticate"))
+	}
+	expect(t, c.send(register{auth: answerTo(old, r.line, register{}, 1, digest.SHA256)}), 200, "")
+}
+
+func TestItem52NonceIsBoundToItsSource(t *testing.T) {
+	r := start(t, func(c *Config) {
+		var err error
+		if c.UDP, err = net.ListenPacket("udp", "0.0.0.0:0"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	here := r.udp()
+	res := expect(t, here.send(register{}), 401, "")
+	conn, err := (&net.Dialer{LocalAddr: &net.UDPAddr{IP: net.IPv4(127, 0, 0, 5)}}).Dial("udp", net.JoinHostPort("127.0.0.1", fmt.Sprint(here.conn.RemoteAddr().(*net.UDPAddr).Port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := newClient(t, conn, "UDP")
+	expect(t, there.send(register{auth: answerTo(res, r.line, register{}, 1, digest.SHA256)}), 401, "")
+	if len(r.contacts()) != 0 {
+		t.Error("credentials that were overheard were good from another address")
+	}
+}
+
+func TestItem53Replay(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	auth := answerTo(res, r.line, register{}, 1, digest.SHA256)
+	expect(t, c.send(register{auth: auth}), 200, "")
+	expect(t, c.send(register{auth: answerTo(res, r.line, register{}, 2, digest.SHA256)}), 200, "")
+	replay := expect(t, c.send(register{auth: auth, contact: "<sip:thief@203.0.113.1>"}), 401, "")
+	if !strings.Contains(replay.head, "stale=true") {
+		t.Error("a replayed count should be told to take a new nonce")
+	}
+	if len(r.contacts()) != 1 {
+		t.Errorf("a replay bound %q", r.contacts())
+	}
+}
+
+func TestNoncesDieWithTheProcess(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	auth := answerTo(res, r.line, register{}, 1, digest.SHA256)
+	expect(t, c.send(register{auth: auth}), 200, "")
+	r.restart()
+	if got := expect(t, r.udp().send(register{auth: auth}), 401, ""); !strings.Contains(got.head, "stale=true") {
+		t.Error("a nonce whose counts are forgotten should be stale")
+	}
+}
+
+func TestItem69BindingsSurviveARestart(t *testing.T) {
+	r := start(t)
+	expect(t, r.udp().do(r.line, register{contact: "<sip:a@192.0.2.1>;q=0.5", extra: []string{"User-Agent: Desk"}}), 200, "")
+	expect(t, r.tcp().do(r.line, register{contact: "<sip:b@192.0.2.1>;expires=60"}), 200, "")
+	before := r.s.Registrations("")
+	r.restart()
+	after := r.s.Registrations("")
+	if len(after) != 2 || len(before) != 2 || after[0] != before[0] || after[1] != before[1] {
+		t.Errorf("before %+v\nafter %+v", before, after)
+	}
+	if err := r.s.table.Compact(); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(61 * time.Second)
+	r.restart()
+	if after := r.s.Registrations(""); len(after) != 1 || after[0] != before[0] {
+		t.Errorf("after a rewrite of the log and a minute there are %+v", after)
+	}
+}
+
+func TestItem57UnknownAndKnownUsersLookAlike(t *testing.T) {
+	r := start(t)
+	nobody := r.line
+	nobody.AuthUsername = "nobody12345678901"
+	outcome := func(l fleet.Line, to string) []string {
+		var out []string
+		c := r.udp()
+		for range 8 {
+			res := c.send(register{to: to})
+			out = append(out, bare(res))
+			out = append(out, bare(c.send(register{to: to, auth: answerTo(res, guess(l, "wrong"), register{}, 1, digest.SHA256)})))
+		}
+		return out
+	}
+	known, unknown := outcome(r.line, "<sip:101@example.test>"), outcome(nobody, "<sip:999@example.test>")
+	for i := range known {
+		if known[i] != unknown[i] {
+			t.Fatalf("answer %d differs:\n%s\n\n%s", i, known[i], unknown[i])
+		}
+	}
+	if !strings.HasPrefix(known[0], "SIP/2.0 401") || !strings.HasPrefix(known[len(known)-1], "SIP/2.0 403") {
+		t.Errorf("it begins with %q and ends with %q", known[0], known[len(known)-1])
+	}
+}
+
+func TestGuessingSlowsTheGuesserAndNotThePhone(t *testing.T) {
+	r := start(t)
+	phone, guesser := r.udp(), r.udp()
+	expect(t, phone.do(r.line, register{}), 200, "")
+	refused := 0
+	for range 10 {
+		if guesser.do(guess(r.line, "wrong"), register{}).code == 403 {
+			refused++
+		}
+	}
+	if refused < 4 {
+		t.Errorf("%d of 10 guesses were put off", refused)
+	}
+	expect(t, guesser.do(r.line, register{}), 403, "") // even the right one, and so nothing is learnt
+	expect(t, phone.do(r.line, register{}), 200, "")   // the same address, but the flow that is registered
+	r.clock.advance(longestWait)
+	expect(t, guesser.do(r.line, register{}), 200, "")
+}
+
+func TestGuard(t *testing.T) {
+	g, now := newGuard(), time.Now()
+	here := addrPort("192.0.2.1:5060")
+	for i := range 100 { // a distributed guesser
+		g.failed(addrPort("198.51.100."+string(rune('0'+i%10))+":1"), []byte("u"), now)
+	}
+	if g.slowed(here, []byte("u"), now) {
+		t.Error("a phone at a new address is slowed by what others did")
+	}
+	g.failed(here, []byte("u"), now)
+	if !g.slowed(here, []byte("u"), now) {
+		t.Error("while a user is being guessed at, a new source may be wrong only once")
+	}
+	if g.slowed(here, []byte("other"), now) {
+		t.Error("another user of the same source is slowed")
+	}
+	if g.slowed(here, []byte("u"), now.Add(2*time.Second)) {
+		t.Error("the first wait is a second")
+	}
+	g.passed(here, []byte("u"))
+	if g.slowed(here, []byte("u"), now) {
+		t.Error("a right answer ends the wait")
+	}
+}
