@@ -17,10 +17,10 @@ func (a *api) actionRoutes() {
 	resync, reboot := act("resync", "Make a phone fetch its configuration now"), act("reboot", "Restart a phone")
 	resync.status, reboot.status = http.StatusAccepted, http.StatusAccepted
 	add(a, resync, func(ctx context.Context, in *ByID) (*plain[notified], error) {
-		return a.notify(ctx, in.ID, func(f *family.Family) family.Notify { return f.Resync })
+		return a.notify(ctx, in.ID, (*family.Family).ResyncEvent)
 	})
 	add(a, reboot, func(ctx context.Context, in *ByID) (*plain[notified], error) {
-		return a.notify(ctx, in.ID, func(f *family.Family) family.Notify { return f.Reboot })
+		return a.notify(ctx, in.ID, (*family.Family).RebootEvent)
 	})
 	add(a, act("replace", "Another phone takes this one's place, lines and settings"), a.replaceDevice)
 	add(a, act("open-enrolment", "Open the enrolment window again"), a.openEnrolment)
@@ -32,17 +32,19 @@ type notified struct {
 	Event    string `json:"event" doc:"the NOTIFY's Event header (RFC 6665)"`
 }
 
-// notify sends what the maker's phones act on; the event is the manifest's.
-func (a *api) notify(ctx context.Context, id string, pick func(*family.Family) family.Notify) (*plain[notified], error) {
+// notify sends what the phone acts on; the event is the manifest's, the model's before the maker's.
+func (a *api) notify(ctx context.Context, id string, eventOf func(*family.Family, family.Model) string) (*plain[notified], error) {
 	d, err := a.device(ctx, a.snaps(), id)
 	if err != nil {
 		return nil, err
 	}
-	f, ok := a.Catalog.Catalog().Family(d.Maker)
+	c := a.Catalog.Catalog()
+	f, ok := c.Family(d.Maker)
 	if !ok {
 		return nil, conflictAt("", "maker-unknown", "the maker of this device is not known yet: nothing that it would act on can be sent", "")
 	}
-	event := pick(f).Event
+	m, _ := c.Model(d.Maker, d.Model)
+	event := eventOf(f, m)
 	if event == "" || a.Notify == nil {
 		return nil, conflictAt("", "action-unsupported", "phones of this maker take no such message; restart the phone by hand", "")
 	}

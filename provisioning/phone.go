@@ -33,9 +33,9 @@ func (s *Service) phone(r records, f *family.Family, m family.Model) (p family.P
 		Common:        common,
 		MAC:           string(r.device.MAC),
 		Name:          r.device.Name,
-		AdminPassword: family.Secret(set.AdminPassword.Reveal()),
-		UserPassword:  family.Secret(set.UserPassword.Reveal()),
-		Provision:     family.Credentials{User: r.device.HTTPUser, Password: family.Secret(r.device.HTTPPassword.Reveal())},
+		AdminPassword: family.NewSecret(set.AdminPassword.Reveal()),
+		UserPassword:  family.NewSecret(set.UserPassword.Reveal()),
+		Provision:     family.Credentials{User: r.device.HTTPUser, Password: family.NewSecret(r.device.HTTPPassword.Reveal())},
 		Extra:         params(set.Extra[f.ID]),
 	}
 	var lines, keys int
@@ -117,7 +117,7 @@ func (s *Service) account(a account, d fleet.Domain, set fleet.Settings) family.
 		User:          a.line.Number,
 		Domain:        d.Name,
 		AuthUser:      a.line.AuthUsername,
-		Password:      family.Secret(a.line.Secret.Reveal()),
+		Password:      family.NewSecret(a.line.Secret.Reveal()),
 		Server:        s.registrar(set),
 		OutboundProxy: endpoint(set.OutboundProxy, set.Transport),
 		Expires:       set.RegisterExpires,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,6 +65,9 @@ func understand(t *testing.T, c *family.Catalog, f *family.Family, seq *sequence
 	var served []file
 	for _, named := range f.FilesOf(want.Model, want.MAC) {
 		text, err := c.Render(f, named.File, want)
+		if errors.Is(err, family.ErrAbsent) {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +109,7 @@ func compareAccount(t *testing.T, want family.Account, got account) {
 	if got.domain != want.Domain && got.domain != want.Server.Host {
 		t.Errorf("account %d: domain %s, want %s or %s", want.Index, got.domain, want.Domain, want.Server.Host)
 	}
-	if got.password.reveal() != string(want.Password) {
-		t.Errorf("account %d: password %q, want %q", want.Index, got.password.reveal(), string(want.Password))
+	if got.password.reveal() != want.Password.Reveal() {
+		t.Errorf("account %d: password %q, want %q", want.Index, got.password.reveal(), want.Password.Reveal())
 	}
 }

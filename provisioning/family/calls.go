@@ -2,6 +2,7 @@ package family
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"text/template/parse"
 )
@@ -46,12 +47,12 @@ func (c *fieldChecker) table(id *parse.IdentifierNode, nodes []parse.Node) {
 }
 
 // refuseSecrets keeps secrets out of functions: printf and its like would write ***, the others fail when run.
-func (c *fieldChecker) refuseSecrets(id *parse.IdentifierNode, args []reflect.Type) {
-	for _, a := range args {
-		if a == typeSecret {
-			c.fault(id, "a secret cannot go into %s: print it with an action of its own, like {{.Password}}", id.Ident)
-		}
+func (c *fieldChecker) refuseSecrets(id *parse.IdentifierNode, args []reflect.Type) bool {
+	if !slices.Contains(args, typeSecret) {
+		return false
 	}
+	c.fault(id, "a secret cannot go into %s: print it with an action of its own, like {{.Password}}, and ask with {{if .Password}} whether it is set", id.Ident)
+	return true
 }
 
 func (c *fieldChecker) count(id *parse.IdentifierNode, t reflect.Type, got int) {
@@ -92,9 +93,13 @@ func (c *fieldChecker) builtin(id *parse.IdentifierNode, args []reflect.Type) re
 	case "not":
 		return typeBool
 	case "eq", "ne", "lt", "le", "gt", "ge":
+		if c.refuseSecrets(id, args) {
+			return typeBool
+		}
 		c.comparison(id, args)
 		return typeBool
 	case "len":
+		c.refuseSecrets(id, args)
 		return typeInt
 	case "index", "slice":
 		return c.element(id, args)

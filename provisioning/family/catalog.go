@@ -1,6 +1,7 @@
 package family
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -100,8 +101,15 @@ func fold(name string) string {
 
 // For says whether the file is one of model m's; an unknown model ("") has those that name no model.
 func (f File) For(m Model) bool {
-	return len(f.Models) == 0 || slices.ContainsFunc(f.Models, func(id string) bool { return m.ID != "" && fold(id) == fold(m.ID) })
+	is := func(id string) bool { return m.ID != "" && fold(id) == fold(m.ID) }
+	return (len(f.Models) == 0 || slices.ContainsFunc(f.Models, is)) && !slices.ContainsFunc(f.Except, is)
 }
+
+// ResyncEvent is the Event of the NOTIFY that makes a phone of model m fetch its files; "" when there is none.
+func (f *Family) ResyncEvent(m Model) string { return cmp.Or(m.Resync, f.Resync.Event) }
+
+// RebootEvent is the Event of the NOTIFY that restarts a phone of model m; "" when there is none.
+func (f *Family) RebootEvent(m Model) string { return cmp.Or(m.Reboot, f.Reboot.Event) }
 
 // FileFor finds the file that answers path for one device. Case, leading folders and the spelling of the device's
 // own MAC do not matter; another MAC never matches. While the model is not known (m.ID ""), a path that names any

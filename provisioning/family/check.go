@@ -123,6 +123,9 @@ func (f *Family) try(m Model, fx Fixture, report func(p problem, path string)) {
 	tame := hostile(f, m, func(s string) string { return s })
 	for _, named := range f.FilesOf(m, fx.Phone.MAC) {
 		out, err := f.render(named.File, fx.Phone, false)
+		if errors.Is(err, ErrAbsent) {
+			continue
+		}
 		if err == nil {
 			err = sound(named.File.Format, out)
 		}
@@ -139,7 +142,7 @@ func (f *Family) try(m Model, fx Fixture, report func(p problem, path string)) {
 
 // sound says what is wrong with a rendered file taken by itself.
 func sound(format string, out []byte) error {
-	if strings.Contains(string(out), Secret("").String()) {
+	if strings.Contains(string(out), hidden) {
 		return errors.New("a secret comes out as ***: print it with an action of its own, like {{.Password}}")
 	}
 	return wellFormed(format, out)

@@ -1,6 +1,7 @@
 package family
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -27,6 +28,92 @@ func TestCheckEveryModel(t *testing.T) {
 	want := `acme/files/device.cfg.tmpl:1:1: line 2 of the file is neither a setting, a comment, a section nor empty (first in 02ac3ea1b2c3.cfg for model "One 200", case bare)`
 	if len(errs) != 1 || !strings.HasSuffix(errs[0].Error(), want) {
 		t.Errorf("Check says %v, want %s", errs, want)
+	}
+}
+
+// replaced loads the good family with pairs of old and new text in its manifest, and further files beside it.
+func replaced(t *testing.T, files map[string]string, pairs ...string) (*Catalog, *Family) {
+	t.Helper()
+	manifest, err := os.ReadFile("testdata/good/acme/family.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(manifest)
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("the manifest does not hold %q", pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	layer := fstest.MapFS{"acme/family.toml": {Data: []byte(text)}}
+	for name, text := range files {
+		layer["acme/files/"+name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	c, err := Load(os.DirFS("testdata/good"), layer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _ := c.Family("acme")
+	return c, f
+}
+
+// TestOptional: a phone for which the template of an optional file says nothing has no such file; one that is not
+// optional is served blank.
+func TestOptional(t *testing.T) {
+	text := map[string]string{"keys.txt.tmpl": "{{range .Keys}}\nkey {{.Position}}\n{{- end}}\n\n"}
+	for optional, want := range map[string]error{"optional = true\n": ErrAbsent, "": nil} {
+		c, f := replaced(t, text, "template = 'keys.txt.tmpl'\n", "template = 'keys.txt.tmpl'\n"+optional)
+		keys := file(t, f, "keys/{part}/{mac-}.txt")
+		for name, render := range map[string]func(*Family, File, Phone) ([]byte, error){"Render": c.Render, "RenderMasked": c.RenderMasked} {
+			if out, err := render(f, keys, phone(t, f, "bare")); !errors.Is(err, want) {
+				t.Errorf("%s of a phone without keys gives %q, %v; want %v", name, out, err, want)
+			}
+			if out, err := render(f, keys, phone(t, f, "keys-blf-park")); err != nil || !strings.Contains(string(out), "key 2\n") {
+				t.Errorf("%s of a phone with keys gives %q, %v", name, out, err)
+			}
+		}
+		if places, err := f.Untaken(); err != nil || len(places) > 0 {
+			t.Errorf("untaken %v, %v", places, err)
+		}
+	}
+}
+
+// TestExcept: a file is for every model but those, and for a phone whose model is not known.
+func TestExcept(t *testing.T) {
+	_, f := replaced(t, nil, "eol      = 'crlf'\n", "eol      = 'crlf'\nexcept   = ['horn']\n",
+		"[[upload]]", "[[file]]\npath = '{mac}.cfg'\ntemplate = 'keys.txt.tmpl'\nscope = 'device'\nformat = 'text'\nmodels = ['Horn']\n\n[[upload]]")
+	for model, want := range map[string]string{"One 100": "device.cfg.tmpl", "One 200": "device.cfg.tmpl", "Horn": "keys.txt.tmpl", "": "device.cfg.tmpl", "One 900": "device.cfg.tmpl"} {
+		m, ok := f.model(model)
+		if !ok {
+			m = Model{ID: model}
+		}
+		if got, _ := f.FileFor(testMAC+".cfg", m, testMAC); got.Template != want {
+			t.Errorf("model %q is given %q, want %q", model, got.Template, want)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	_, f := replaced(t, nil, "kind           = 'paging'\n", "kind           = 'paging'\nresync = 'check-sync;reboot=true'\nreboot = 'restart'\n")
+	for model, want := range map[string]string{"One 100": "check-sync;reboot=false check-sync;reboot=true", "Horn": "check-sync;reboot=true restart", "": "check-sync;reboot=false check-sync;reboot=true"} {
+		m, _ := f.model(model)
+		if got := f.ResyncEvent(m) + " " + f.RebootEvent(m); got != want {
+			t.Errorf("model %q: events %q, want %q", model, got, want)
+		}
+	}
+}
+
+// TestNamelessFile: a softphone asks for a name that says nothing of the device; a token in the path or credentials say
+// which one it is, and the family's answer needs no MAC.
+func TestNamelessFile(t *testing.T) {
+	c, f := replaced(t, nil, "path     = 'keys/{part}/{mac-}.txt'", "path     = 'soft.txt'")
+	for _, path := range []string{"/soft.txt", "/t/2h7f9q/soft.txt?x=1", "/SOFT.TXT"} {
+		if got, ok := f.FileFor(path, Model{}, ""); !ok || got.Path != "soft.txt" || got.Scope != scopeDevice {
+			t.Errorf("%s is answered by %+v, %v", path, got, ok)
+		}
+		if _, file, _, ok := c.CommonFile(path); ok {
+			t.Errorf("%s is given to anybody: %+v", path, file)
+		}
 	}
 }
 

@@ -65,10 +65,10 @@ func printer(format string, masked bool) func(any) (string, error) {
 // plain gives a value as text. Only scalars have one: a list or a struct in a file is a mistake in the template.
 func plain(v any, masked bool) (string, error) {
 	if secret, ok := v.(Secret); ok {
-		if masked && secret != "" {
-			return secret.String(), nil
+		if masked && secret != nil {
+			return hidden, nil
 		}
-		return string(secret), nil
+		return secret.Reveal(), nil
 	}
 	rv := reflect.ValueOf(v)
 	for rv.Kind() == reflect.Pointer {

@@ -101,6 +101,7 @@ func (c *fieldChecker) printed(n parse.Node, t reflect.Type) {
 	}
 	if t == typeSecret {
 		c.secret = true
+		return
 	}
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

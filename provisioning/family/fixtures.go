@@ -29,11 +29,13 @@ func Fixtures(f *Family, m Model) []Fixture {
 	}
 }
 
-// trials are the fixtures and a phone that has no line yet, which is too dull for a golden file.
+// trials are the fixtures and two phones that are too dull for golden files: one that has no line yet, and one in a zone
+// whose name has to stand in < > in a POSIX string.
 func trials(f *Family, m Model) []Fixture {
-	unused := bare(f, m)
+	unused, quoted := bare(f, m), bare(f, m)
 	unused.Accounts = nil
-	return append(Fixtures(f, m), Fixture{"no-lines", unused})
+	quoted.Time = zoneKathmandu
+	return append(Fixtures(f, m), Fixture{"no-lines", unused}, Fixture{"quoted-zone", quoted})
 }
 
 // Time zones as ZoneOf gives them; written out so that fixtures do not change with the tz database.
@@ -42,8 +44,9 @@ var (
 		Start: Change{Month: 3, Week: 5, Hour: 2}, End: Change{Month: 10, Week: 5, Hour: 3}}
 	zoneNewYork = Zone{Name: "America/New_York", Offset: -18000, POSIX: "EST5EDT,M3.2.0,M11.1.0", DST: true, Save: 3600,
 		Start: Change{Month: 3, Week: 2, Hour: 2}, End: Change{Month: 11, Week: 1, Hour: 2}}
-	zoneKolkata = Zone{Name: "Asia/Kolkata", Offset: 19800, POSIX: "IST-5:30"}
-	zoneSydney  = Zone{Name: "Australia/Sydney", Offset: 36000, POSIX: "AEST-10AEDT,M10.1.0,M4.1.0/3", DST: true, Save: 3600,
+	zoneKolkata   = Zone{Name: "Asia/Kolkata", Offset: 19800, POSIX: "IST-5:30"}
+	zoneKathmandu = Zone{Name: "Asia/Kathmandu", Offset: 20700, POSIX: "<+0545>-5:45"}
+	zoneSydney    = Zone{Name: "Australia/Sydney", Offset: 36000, POSIX: "AEST-10AEDT,M10.1.0,M4.1.0/3", DST: true, Save: 3600,
 		Start: Change{Month: 10, Week: 1, Hour: 2}, End: Change{Month: 4, Week: 1, Hour: 3}}
 )
 
@@ -63,7 +66,7 @@ func bare(f *Family, m Model) Phone {
 func account(index int, number, name string) Account {
 	return Account{
 		Index: index, Label: number, DisplayName: name, User: number, Domain: "example.test",
-		AuthUser: "auth-" + number, Password: Secret("Fixture-Pass-" + number),
+		AuthUser: "auth-" + number, Password: NewSecret("Fixture-Pass-" + number),
 		Server: Endpoint{Host: "sip.example.test", Port: 5060, Transport: "udp"}, Expires: 3600, SRTP: "off",
 	}
 }
@@ -137,8 +140,8 @@ func tlsSRTP(f *Family, m Model) Phone {
 	p.BaseURL = "https://prov.example.test/t/2h7f9q/"
 	p.FirmwareURL = "https://prov.example.test/firmware/image.bin"
 	p.ResyncEvery = 1440
-	p.Provision = Credentials{User: "dev-a1b2c3", Password: "Fixture-Prov-Pass"}
-	p.AdminPassword, p.UserPassword = "Fixture-Admin-Pass", "Fixture-User-Pass"
+	p.Provision = Credentials{User: "dev-a1b2c3", Password: NewSecret("Fixture-Prov-Pass")}
+	p.AdminPassword, p.UserPassword = NewSecret("Fixture-Admin-Pass"), NewSecret("Fixture-User-Pass")
 	a := account(1, "101", "Erika Mustermann")
 	a.Server = Endpoint{Host: "sips.example.test", Port: 5061, Transport: "tls"}
 	a.OutboundProxy = Endpoint{Host: "edge.example.test", Transport: "tls"}
@@ -181,11 +184,11 @@ func cut(s string, n int) string {
 func hostile(f *Family, m Model, dirty func(string) string) Phone {
 	p := bare(f, m)
 	p.Name = dirty("Lobby")
-	p.AdminPassword, p.UserPassword = Secret(dirty("adm")), Secret(dirty("usr"))
-	p.Provision = Credentials{User: dirty("prov"), Password: Secret(dirty("prv"))}
+	p.AdminPassword, p.UserPassword = NewSecret(dirty("adm")), NewSecret(dirty("usr"))
+	p.Provision = Credentials{User: dirty("prov"), Password: NewSecret(dirty("prv"))}
 	p.Time, p.Language, p.ToneCountry = zoneSydney, "pt-BR", "BR"
 	a := account(1, "101", dirty("Erika"))
-	a.Label, a.Password, a.Voicemail = dirty("#101"), Secret(dirty("pw")), "*97"
+	a.Label, a.Password, a.Voicemail = dirty("#101"), NewSecret(dirty("pw")), "*97"
 	p.Accounts = accounts(m, a)
 	p.Keys = keys(m, len(p.Accounts),
 		Key{Type: "blf", Label: dirty("Key"), Value: dirty("111"), Line: 1, Pickup: dirty("**")},

@@ -188,4 +188,5 @@ func fillIn(m *Manifest) {
 	for i := range m.Examples {
 		m.Examples[i].Proto = cmp.Or(m.Examples[i].Proto, "http")
 	}
+	m.Firmware = cmp.Or(m.Firmware, "file")
 }

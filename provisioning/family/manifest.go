@@ -11,6 +11,8 @@ type Manifest struct {
 	Resync Notify `toml:"resync"` // NOTIFY that makes a phone fetch its configuration
 	Reboot Notify `toml:"reboot"` // NOTIFY that restarts it
 
+	Firmware string `toml:"firmware"` // what FirmwareURL names: "file" (default), or "folder" for phones that add a name of their own
+
 	ExtraName string `toml:"extra_name"` // regular expression that a raw parameter's name must match
 
 	Models   []Model    `toml:"model"`
@@ -42,6 +44,8 @@ type Model struct {
 	Golden        bool     `toml:"golden"`         // golden files are kept in full for this model
 	ModelRequired bool     `toml:"model_required"` // the device never says what it is: an admin must
 	Guide         string   `toml:"guide"`
+	Resync        string   `toml:"resync"` // value of the Event header where this model acts on another than its family
+	Reboot        string   `toml:"reboot"`
 
 	// Quirks. Each says which maker needs it in its manifest, beside the row.
 	Style       string `toml:"style"`         // picks a branch in the family's templates; free word, checked against them by goldens
@@ -75,8 +79,10 @@ type File struct {
 	Format      string   `toml:"format"`   // picks the escaper: ini, xml, json, text
 	EOL         string   `toml:"eol"`      // "lf" (default) or "crlf"
 	ContentType string   `toml:"content_type"`
-	Models      []string `toml:"models"` // only for these; empty = every model, and an unknown one
-	Secret      bool     `toml:"-"`      // derived: the template prints a Secret
+	Models      []string `toml:"models"`   // only for these; empty = every model, and an unknown one
+	Except      []string `toml:"except"`   // not for these
+	Optional    bool     `toml:"optional"` // where the template says nothing for a phone, the phone has no such file
+	Secret      bool     `toml:"-"`        // derived: the template prints a Secret
 }
 
 // Upload is a file that the family's phones may send (PUT over HTTP, WRQ over TFTP).

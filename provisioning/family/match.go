@@ -282,7 +282,8 @@ func of(f *Family, seen []sighting) []sighting {
 }
 
 // fitting picks the readings of the path that may speak when nothing stronger has: file names that only one maker
-// builds, or a shape that several build when the OUI agrees and no unknown agent speaks against it.
+// builds, or a shape that several build when the OUI agrees and no unknown agent speaks against it. A maker whose OUI
+// the MAC has goes before one that merely claims the shape for itself: brands copy one another's file names.
 func (c *Catalog) fitting(s *sightings, stronger []sighting) []sighting {
 	if len(stronger) > 0 {
 		for i := range s.path {
@@ -291,9 +292,11 @@ func (c *Catalog) fitting(s *sightings, stronger []sighting) []sighting {
 		return s.path
 	}
 	var strong, agreeing []sighting
+	owned := false // by a maker who knows this shape
 	for _, sg := range s.path {
 		sg.confidence = sg.named()
 		agrees := c.MakerOf(s.macOf(sg, c)) == sg.fam.ID
+		owned = owned || agrees
 		if agrees && (!sg.weak || !s.agentSeen) {
 			agreeing = append(agreeing, sg)
 		}
@@ -301,7 +304,7 @@ func (c *Catalog) fitting(s *sightings, stronger []sighting) []sighting {
 			strong = append(strong, sg)
 		}
 	}
-	if len(strong) == 1 {
+	if len(strong) == 1 && !owned {
 		return strong
 	}
 	return agreeing

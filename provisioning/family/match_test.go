@@ -173,6 +173,33 @@ func TestTwoMakers(t *testing.T) {
 	}
 }
 
+// TestOwnersShape: two makers build the same file name, and one of them claims it for itself.
+func TestOwnersShape(t *testing.T) {
+	maker := func(id, oui, flags string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("id = '" + id + "'\nname = '" + id + "'\noui = ['" + oui + "']\n[[identify]]\npath = '(?i)/cfg(?P<mac>[0-9a-f]{12})\\.xml$'\n" + flags)}
+	}
+	c, err := Load(fstest.MapFS{"first/family.toml": maker("first", "02ac51", ""), "second/family.toml": maker("second", "02ac52", "weak = true\n"), "third/family.toml": maker("third", "02ac53", "weak = true\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct{ path, agent, want string }{
+		"the claimant's own":         {"/cfg02ac51000001.xml", "", "first - - 02ac51000001 -"},
+		"nobody's":                   {"/cfg00a1ab1e0002.xml", "", "first - - 00a1ab1e0002 -"},
+		"another's who knows it":     {"/cfg02ac52000001.xml", "", "second - - 02ac52000001 -"},
+		"the third's":                {"/cfg02ac53000001.xml", "", "third - - 02ac53000001 -"},
+		"another's, strange agent":   {"/cfg02ac52000001.xml", "curl/8.4.0", "- - - 02ac52000001 -"},
+		"claimant's, strange agent":  {"/cfg02ac51000001.xml", "curl/8.4.0", "first - - 02ac51000001 -"},
+		"nobody's and strange agent": {"/cfg00a1ab1e0002.xml", "curl/8.4.0", "first - - 00a1ab1e0002 -"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := claims(c.Identify(Evidence{Path: tc.path, Agent: tc.agent})); got != tc.want {
+				t.Errorf("claims %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 func FuzzIdentify(f *testing.F) {
 	f.Add("/02ac3e000001.cfg?mac=x", "Acme A100/1.0 02:ac:3e:00:00:01", "acme-horn", true)
 	f.Add(`\unit%3a02-ac-3e-00-00-01`, "OEM x", "", false)

@@ -2,6 +2,7 @@ package family
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -151,8 +152,11 @@ func (s *templateSet) build(files []File, t tables) error {
 	return nil
 }
 
+// ErrAbsent says that this phone has no such file: the file is optional, and its template has nothing for the phone.
+var ErrAbsent = errors.New("the phone has no such file")
+
 // Render fills the file's template in for one phone. A file of scope "model" is given p.Common alone. Errors name
-// the template, line and field, never a value.
+// the template, line and field, never a value; ErrAbsent is none of them but an answer.
 func (c *Catalog) Render(f *Family, file File, p Phone) ([]byte, error) {
 	return f.render(file, p, false)
 }
@@ -173,6 +177,9 @@ func (f *Family) render(file File, p Phone, masked bool) ([]byte, error) {
 	var out bytes.Buffer
 	if err := t.ExecuteTemplate(&out, file.Template, dataFor(file, p)); err != nil {
 		return nil, f.set.explain(err)
+	}
+	if file.Optional && len(bytes.TrimSpace(out.Bytes())) == 0 {
+		return nil, ErrAbsent
 	}
 	return lineEnds(out.Bytes(), file.EOL), nil
 }

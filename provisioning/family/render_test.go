@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -95,7 +96,7 @@ func TestRenderRefuses(t *testing.T) {
 	}{
 		"newline in ini":  {"{mac}.cfg", func(p *Phone) { p.Accounts[0].DisplayName = "x\nadmin = 1" }, "acme/files/device.cfg.tmpl:3:29: {{.DisplayName}}: the value holds control character U+000A, which no setting of a phone may"},
 		"return in xml":   {"acme-{model}-{MAC}.xml", func(p *Phone) { p.Accounts[0].DisplayName = "x\ry" }, "acme/files/_lines.tmpl:1:57: {{$a.DisplayName}}: the value holds control character U+000D, which no setting of a phone may"},
-		"NUL in a secret": {"{mac}.cfg", func(p *Phone) { p.Accounts[0].Password = "hush\x00" }, "acme/files/device.cfg.tmpl:6:33: {{.Password}}: the value holds control character U+0000, which no setting of a phone may"},
+		"NUL in a secret": {"{mac}.cfg", func(p *Phone) { p.Accounts[0].Password = NewSecret("hush\x00") }, "acme/files/device.cfg.tmpl:6:33: {{.Password}}: the value holds control character U+0000, which no setting of a phone may"},
 		"line separator":  {"{mac}.cfg", func(p *Phone) { p.Accounts[0].User = "1\u20282" }, "acme/files/device.cfg.tmpl:4:29: {{.User}}: the value holds control character U+2028, which no setting of a phone may"},
 		"invalid UTF-8":   {"{mac}.cfg", func(p *Phone) { p.Accounts[0].User = "1\xff2" }, "acme/files/device.cfg.tmpl:4:29: {{.User}}: the value is not valid UTF-8"},
 		"not XML 1.0":     {"acme-{model}-{MAC}.xml", func(p *Phone) { p.Accounts[0].User = "1\uffff2" }, "acme/files/_lines.tmpl:1:83: {{$a.User}}: the value holds U+FFFE or U+FFFF, which XML 1.0 has no way to write"},
@@ -123,18 +124,33 @@ func TestRenderUnknownTemplate(t *testing.T) {
 
 // TestScopeModel: even a template that slipped through would not get at the device.
 func TestScopeModel(t *testing.T) {
-	p := Phone{Common: Common{Maker: "acme"}, MAC: testMAC, AdminPassword: "hush"}
+	p := Phone{Common: Common{Maker: "acme"}, MAC: testMAC, AdminPassword: NewSecret("hush")}
 	if got := fmt.Sprintf("%#v", dataFor(File{Scope: scopeModel}, p)); strings.Contains(got, testMAC) {
 		t.Errorf("scope model sees %s", got)
 	}
 }
 
 func TestSecretPrintsNothing(t *testing.T) {
-	s := Secret("hush")
-	for _, format := range []string{"%s", "%v", "%+v", "%#v", "%q", "%x"} {
-		if got := fmt.Sprintf(format, struct{ S Secret }{s}); strings.Contains(got, "hush") || strings.Contains(got, "68757368") {
-			t.Errorf("%s prints %s", format, got)
+	s := NewSecret("hush")
+	phone := Phone{AdminPassword: s, UserPassword: s, Provision: Credentials{Password: s}, Accounts: []Account{{Password: s}}}
+	for name, v := range map[string]any{
+		"alone": s, "in a struct": struct{ S Secret }{s}, "not exported": struct{ s Secret }{s}, "behind a pointer": &struct{ s *Secret }{&s},
+		"in a list": []Secret{s}, "as a key's value": map[string]Secret{"x": s}, "in a phone": phone, "in a fixture": Fixture{"x", phone},
+	} {
+		for _, format := range []string{"%s", "%v", "%+v", "%#v", "%q", "%x", "%X", "%d", "%t"} {
+			if got := fmt.Sprintf(format, v); strings.Contains(got, "hush") || strings.Contains(strings.ToLower(got), "68757368") {
+				t.Errorf("%s: %s prints %s", name, format, got)
+			}
 		}
+	}
+	if b, err := json.Marshal(phone); err != nil || strings.Contains(string(b), "hush") {
+		t.Errorf("JSON %s, %v", b, err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", s, "phone", phone)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", s, "phone", phone)
+	if strings.Contains(log.String(), "hush") {
+		t.Errorf("log %s", log.String())
 	}
 }
 
@@ -147,7 +163,7 @@ func FuzzEscapeINI(f *testing.F) {
 	}
 	show := printer(formatINI, false)
 	f.Fuzz(func(t *testing.T, value string) {
-		out, err := show(Secret(value))
+		out, err := show(NewSecret(value))
 		if (err == nil) != accepted(value) {
 			t.Fatalf("%q: %v", value, err)
 		}

@@ -72,6 +72,7 @@ func (v *validator) head() {
 	}
 	v.event("resync.event", v.Resync.Event)
 	v.event("reboot.event", v.Reboot.Event)
+	v.word("firmware", v.Firmware, "file", "folder")
 	v.extraName()
 }
 
@@ -156,6 +157,8 @@ func (v *validator) modelRow(i int) {
 	}
 	v.counts(path, m)
 	v.address(path+".guide", m.Guide)
+	v.event(path+".resync", m.Resync)
+	v.event(path+".reboot", m.Reboot)
 	for j, code := range m.Codes {
 		if !codeForm.MatchString(code) || slices.Index(m.Codes, code) < j {
 			v.fault(index(path+".codes", j), "code %q is empty, stands twice, or holds more than letters, digits and . _ -", code)
@@ -191,7 +194,7 @@ func (v *validator) modelName(path, name string, i int) {
 
 func (v *validator) fileRow(i int) {
 	f, path := &v.Files[i], index("file", i)
-	v.filePath(path+".path", f.Path, f.Models)
+	v.filePath(path+".path", *f)
 	switch {
 	case f.Template == "":
 		v.fault(path+".template", "template is missing: name a file below files/")
@@ -214,18 +217,25 @@ func (v *validator) fileRow(i int) {
 	for j, id := range f.Models {
 		v.knownModel(index(path+".models", j), id)
 	}
+	for j, id := range f.Except {
+		v.knownModel(index(path+".except", j), id)
+	}
+	if len(f.Models) > 0 && len(f.Except) > 0 {
+		v.fault(path+".except", "the row has both models and except: keep one")
+	}
+	if f.Optional && f.Scope == scopeModel {
+		v.fault(path+".optional", "a file of scope \"model\" is answered before anybody looks for the phone: use scope = 'device', or remove optional")
+	}
 	for j := range i {
-		if old := &v.Files[j]; strings.EqualFold(old.Path, f.Path) && overlap(old.Models, f.Models) {
+		if old := v.Files[j]; strings.EqualFold(old.Path, f.Path) && v.overlap(old, *f) {
 			v.fault(path+".path", "path %q also stands in line %d for the same models: split the models, or remove one", f.Path, v.at.at(index("file", j)).Line)
 		}
 	}
 }
 
-// overlap says whether two lists of models have one in common; an empty list means all.
-func overlap(a, b []string) bool {
-	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(id string) bool {
-		return slices.ContainsFunc(b, func(other string) bool { return fold(other) == fold(id) })
-	})
+// overlap says whether a phone could ask for both files. One whose model is not known gets what names no models.
+func (v *validator) overlap(a, b File) bool {
+	return len(a.Models) == 0 && len(b.Models) == 0 || slices.ContainsFunc(v.Models, func(m Model) bool { return a.For(m) && b.For(m) })
 }
 
 func (v *validator) word(path, got string, allowed ...string) {
@@ -240,7 +250,8 @@ func (v *validator) knownModel(path, id string) {
 	}
 }
 
-func (v *validator) filePath(path, pattern string, models []string) {
+func (v *validator) filePath(path string, f File) {
+	pattern := f.Path
 	if pattern == "" || strings.HasPrefix(pattern, "/") || strings.HasSuffix(pattern, "/") || strings.ContainsAny(pattern, `\?#%`) ||
 		slices.Contains(strings.Split(pattern, "/"), "..") {
 		v.fault(path, "path %q is no file name: write the last elements of the path, without a leading slash or a query", pattern)
@@ -253,13 +264,14 @@ func (v *validator) filePath(path, pattern string, models []string) {
 	if strings.ContainsAny(placeholders.ReplaceAllString(pattern, ""), "{}") {
 		v.fault(path, "path %q has a brace without its partner", pattern)
 	}
-	v.filled(path, pattern, models)
+	v.filled(path, f)
 }
 
 // filled checks that at least one model has what the path's placeholders stand for.
-func (v *validator) filled(path, pattern string, models []string) {
+func (v *validator) filled(path string, f File) {
+	pattern := f.Path
 	has := func(value func(Model) bool) bool {
-		return slices.ContainsFunc(v.Models, func(m Model) bool { return value(m) && File{Models: models}.For(m) })
+		return slices.ContainsFunc(v.Models, func(m Model) bool { return value(m) && f.For(m) })
 	}
 	if strings.Contains(pattern, "{code}") && !has(func(m Model) bool { return len(m.Codes) > 0 }) {
 		v.fault(path, "path %q needs {code}, but no model that it is for has codes", pattern)
@@ -274,7 +286,7 @@ const maxUpload = 16 << 20
 
 func (v *validator) uploadRow(i int) {
 	up, path := v.Uploads[i], index("upload", i)
-	v.filePath(path+".path", up.Path, nil)
+	v.filePath(path+".path", File{Path: up.Path})
 	if !strings.Contains(strings.ToLower(up.Path), "{mac") {
 		v.fault(path+".path", "upload %q names no device: put {mac} into it, or one phone overwrites another's file", up.Path)
 	}

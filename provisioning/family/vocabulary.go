@@ -1,5 +1,10 @@
 package family
 
+import (
+	"crypto/subtle"
+	"log/slog"
+)
+
 // This file is the contract with the people who write templates: everything that a template may name.
 // provisioning fills it from the fleet; nothing else does. A field that is the zero value is "not set": a
 // template leaves the maker's parameter out then, so that the phone keeps its own default.
@@ -7,13 +12,46 @@ package family
 // Secret is a value that only the rendered file of its own device may show. It prints as *** wherever it is
 // formatted; the escapers alone unwrap it. A template therefore writes a secret as a bare action, {{.Password}},
 // never through printf.
-type Secret string
+//
+// It is a function because fmt, reflection and encoders can make nothing of one but its address, not even in a
+// field that is not exported, where they cannot call String. And nil, no secret, is false in {{if .Password}}, which
+// no struct would be.
+type Secret func() string
+
+// NewSecret hides s. An empty s is no secret.
+func NewSecret(s string) Secret {
+	if s == "" {
+		return nil
+	}
+	return func() string { return s }
+}
+
+// Reveal gives the text, "" for none. The escapers call it, and tests.
+func (s Secret) Reveal() string {
+	if s == nil {
+		return ""
+	}
+	return s()
+}
+
+// Equal compares the texts; functions have no equality of their own.
+func (s Secret) Equal(t Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(t.Reveal())) == 1
+}
 
 // String hides the secret.
-func (Secret) String() string { return "***" }
+func (Secret) String() string { return hidden }
 
 // GoString hides the secret from %#v.
-func (Secret) GoString() string { return "***" }
+func (Secret) GoString() string { return hidden }
+
+// MarshalText hides the secret from encoders.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
+
+// LogValue hides the secret from slog.
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+const hidden = "***"
 
 // Common is what a template of scope "model" sees: one file for every phone of a model, so never a secret.
 type Common struct {
