@@ -58,6 +58,7 @@ func Open(ctx context.Context, url string, o Options) (*Journal, error) {
 	}
 	// A script that was sent again after a lost answer would find its own write and take it for another node's.
 	opts.MaxRetries = -1
+	opts.DialerRetries = 1 // the store tries again by itself, and a writer is told at once
 	opts.ContextTimeoutEnabled = true
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // asks for commands that old servers lack
