@@ -71,6 +71,7 @@ type api struct {
 	hash  hasher
 	idem  *replays
 	fails *rate.Limiter // of refused keys
+	jobs  *jobs
 	snaps func() *fleet.Snap
 }
 
@@ -80,9 +81,21 @@ const (
 	refusedBurst     = 100
 )
 
-// New returns the handler of the admin listener: the API below /v1, and /healthz, /readyz, /metrics and /openapi.json, which
+// Server answers the admin listener and works off what outlives a request.
+type Server struct {
+	handler http.Handler
+	jobs    *jobs
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Run works off jobs until ctx ends.
+func (s *Server) Run(ctx context.Context) error { return s.jobs.serve(ctx) }
+
+// New returns the server of the admin listener: the API below /v1, and /healthz, /readyz, /metrics and /openapi.json, which
 // answer without a key, because the listener is private by default and none of them tells a secret.
-func New(c Config) (http.Handler, error) {
+func New(c Config) (*Server, error) {
 	if c.Log == nil || c.Store == nil || c.Sightings == nil || c.Catalog == nil || c.Now == nil || c.Rand == nil {
 		return nil, errors.New("admin: Log, Store, Sightings, Catalog, Now and Rand are required")
 	}
@@ -95,12 +108,13 @@ func New(c Config) (http.Handler, error) {
 	router.SkipClean(true) // a cleaned path would be answered with a redirect, which drops a POST's body
 	router.NotFoundHandler = a.missing(router)
 	router.MethodNotAllowedHandler = router.NotFoundHandler
+	a.jobs = newJobs(a.log, c.Now, c.Rand)
 	a.huma = humamux.New(router, a.humaConfig())
 	a.routes()
 	if err := a.plainRoutes(router); err != nil {
 		return nil, err
 	}
-	return a.wrap(router), nil
+	return &Server{handler: a.wrap(router), jobs: a.jobs}, nil
 }
 
 // humaConfig leaves out huma's documentation page, which loads a script from elsewhere, and its $schema links.
@@ -128,4 +142,6 @@ func (a *api) routes() {
 	a.catalogRoutes()
 	a.keyRoutes()
 	a.userActionRoutes()
+	a.importRoutes()
+	a.exportRoutes()
 }

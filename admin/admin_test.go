@@ -89,6 +89,15 @@ func newOffice(t *testing.T, tune ...func(*Config)) *office {
 		t.Fatal(err)
 	}
 	o.h = h
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
 	return o
 }
 

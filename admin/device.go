@@ -160,6 +160,7 @@ func (a *api) provisioningOf(d fleet.Device) provisioning {
 		Peer: orNull(seen.Peer), Transport: orNull(seen.Transport), File: orNull(seen.File), UserAgent: orNull(seen.UserAgent),
 	}
 	switch {
+	case seen.LastRequestedAt.IsZero() && !seen.Denied: // nothing was asked for, and a device just made is not there to ask about
 	case a.ProvisioningState != nil:
 		out.State = a.ProvisioningState(d.ID)
 	case seen.Denied:
@@ -368,9 +369,17 @@ func (a *api) changeDevice(ctx context.Context, id, ifMatch string, change func(
 			return err
 		}
 		out.ETag = etag(d.Revision)
-		out.Body, err = a.showDevice(&tx.Snap, d)
-		return err
+		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	s := a.snaps() // what the change makes of the device's state is known only now
+	d, err := s.Device(id)
+	if err != nil {
+		return nil, err
+	}
+	out.Body, err = a.showDevice(s, d)
 	return out, err
 }
 

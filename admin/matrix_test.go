@@ -47,6 +47,9 @@ func calls(t *testing.T, o *office, ids *strings.Replacer) []call {
 			c := call{id: op.ID, scope: strings.TrimSuffix(scope, "`"), method: strings.ToUpper(method), body: ids.Replace(bodies[op.ID])}
 			noun := strings.Split(path, "/")[2]
 			c.path = ids.Replace(strings.NewReplacer("{id}", "$"+strings.TrimSuffix(noun, "s"), "{mac}", "$waiting", "{position}", "2").Replace(path))
+			if c.id == "import-users" {
+				c.path += ids.Replace("?domain=$domain")
+			}
 			out = append(out, c)
 		}
 	}

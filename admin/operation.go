@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
 	"offhook/provisioning/fleet"
 )
@@ -32,18 +33,28 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 	hop := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{noun},
 		Description: "Scope: `" + op.scope + "`", DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
-		Responses: map[string]*huma.Response{"default": a.problemResponse()},
+		Responses:   map[string]*huma.Response{"default": a.problemResponse()},
+		Middlewares: huma.Middlewares{a.gate(op.scope)},
 	}
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
-		out, err := (*O)(nil), a.allow(ctx, op.scope)
-		if err == nil {
-			out, err = handle(withOperation(ctx, op.id), in)
-		}
+		out, err := handle(withOperation(ctx, op.id), in)
 		if err != nil {
 			return nil, a.problemOf(ctx, err)
 		}
 		return out, nil
 	})
+}
+
+// gate turns a key without the scope away before the request is read: what is wrong with it is not its business.
+func (a *api) gate(scope string) func(huma.Context, func(huma.Context)) {
+	return func(hc huma.Context, next func(huma.Context)) {
+		if err := a.allow(hc.Context(), scope); err != nil {
+			r, w := humamux.Unwrap(hc)
+			a.write(w, r, a.problemOf(r.Context(), err))
+			return
+		}
+		next(hc)
+	}
 }
 
 func (a *api) problemResponse() *huma.Response {

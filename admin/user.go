@@ -289,8 +289,8 @@ func or(s, otherwise string) string {
 // secrets are the hashes of a body's password and PIN. Hashing is slow on purpose and happens outside the transaction.
 type secrets struct{ password, pin fleet.Secret }
 
-func (a *api) secretsOf(ctx context.Context, b UserBody) (secrets, error) {
-	var out secrets
+// checkSecrets holds a password and a PIN against their rules.
+func checkSecrets(b UserBody) error {
 	var errs []error
 	if b.Password != "" {
 		errs = append(errs, checkPassword("/password", b.Password))
@@ -298,7 +298,12 @@ func (a *api) secretsOf(ctx context.Context, b UserBody) (secrets, error) {
 	if b.Voicemail.PIN != "" {
 		errs = append(errs, checkPIN("/voicemail/pin", b.Voicemail.PIN, b.ExtensionNumber))
 	}
-	err := errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+func (a *api) secretsOf(ctx context.Context, b UserBody) (secrets, error) {
+	var out secrets
+	err := checkSecrets(b)
 	if err == nil && b.Password != "" {
 		out.password, err = a.hash.sum(ctx, b.Password)
 	}

@@ -199,7 +199,7 @@ func (a *api) adoptee(w fleet.Waiting, b adoption) (fleet.Device, error) {
 	}
 	if b.Model == "" && d.Model != "" {
 		seen := w.LastSeen
-		d.ModelSource, d.DetectedAt = "user_agent", &seen
+		d.ModelSource, d.DetectedAt = or(w.ModelSource, "user_agent"), &seen
 	}
 	d.Firmware, d.Serial, d.Name, d.ProfileID = w.Firmware, w.Serial, strings.TrimSpace(b.Name), b.ProfileID
 	return d, err

@@ -1,0 +1,88 @@
+package outbox
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wneessen/go-mail"
+
+	"offhook/provisioning/fleet"
+)
+
+// Mail is a message to one person, as it stands in the outbox.
+type Mail struct {
+	To      string `json:"to"`
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+}
+
+// SMTP says how mail leaves. The zero value means that none does: messages wait.
+type SMTP struct {
+	Host     string
+	Port     int    // 0 = 587
+	TLS      string // "starttls" (default), "tls" or "off"
+	User     string // "" = no authentication
+	Password fleet.Secret
+	From     string      // "Offhook <offhook@example.com>"
+	Roots    *tls.Config // nil = the system's
+}
+
+// Enabled reports whether mail can leave.
+func (s SMTP) Enabled() bool { return s.Host != "" }
+
+// mailTimeout bounds one delivery, from the connection to the server's word.
+const mailTimeout = 30 * time.Second
+
+func (s SMTP) client() (*mail.Client, error) {
+	port := s.Port
+	if port == 0 {
+		port = 587
+	}
+	opts := []mail.Option{mail.WithPort(port), mail.WithTimeout(mailTimeout), mail.WithoutNoop()}
+	switch s.TLS {
+	case "", "starttls":
+		opts = append(opts, mail.WithTLSPolicy(mail.TLSMandatory))
+	case "tls":
+		opts = append(opts, mail.WithSSL())
+	case "off":
+		opts = append(opts, mail.WithTLSPolicy(mail.NoTLS))
+	default:
+		return nil, fmt.Errorf("SMTP TLS %q: want starttls, tls or off", s.TLS)
+	}
+	if s.User != "" {
+		opts = append(opts, mail.WithSMTPAuth(mail.SMTPAuthAutoDiscover), mail.WithUsername(s.User), mail.WithPassword(s.Password.Reveal()))
+	}
+	if s.Roots != nil {
+		opts = append(opts, mail.WithTLSConfig(s.Roots))
+	}
+	return mail.NewClient(s.Host, opts...)
+}
+
+// send delivers m. id makes the Message-ID, so that a server that gets it twice can tell. final means that another try
+// would end the same way.
+func (s SMTP) send(ctx context.Context, id string, at time.Time, m Mail) (final bool, err error) {
+	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	if err := msg.From(s.From); err != nil {
+		return true, fmt.Errorf("sender address: %w", err)
+	}
+	if err := msg.To(m.To); err != nil {
+		return true, errors.New("the recipient's address is not one")
+	}
+	msg.Subject(m.Subject)
+	msg.SetDateWithValue(at)
+	msg.SetMessageIDWithValue(id + "@offhook")
+	msg.SetBodyString(mail.TypeTextPlain, m.Text)
+	client, err := s.client()
+	if err != nil {
+		return true, err
+	}
+	err = client.DialAndSendWithContext(ctx, msg)
+	var refused *mail.SendError
+	if errors.As(err, &refused) {
+		return !refused.IsTemp(), fmt.Errorf("mail server: %s", refused.Reason)
+	}
+	return false, err
+}
