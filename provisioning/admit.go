@@ -64,7 +64,7 @@ func (s *Service) find(q *inquiry) (*view, error) {
 }
 
 func (s *Service) findMAC(q *inquiry, rev uint64) (*view, error) {
-	mac := q.mac()
+	mac := q.mac
 	if mac == "" {
 		return nil, nil
 	}
@@ -147,7 +147,7 @@ func (s *Service) inside(q *inquiry) bool {
 
 // wait puts an unknown phone into the waiting room, from where an admin adopts it.
 func (s *Service) wait(q *inquiry) {
-	mac := q.mac()
+	mac := q.mac
 	if mac == "" {
 		return
 	}
@@ -161,7 +161,7 @@ func (s *Service) wait(q *inquiry) {
 // written behind the answer's back, so that the time of the answer does not tell that there is one.
 func (s *Service) tellRefused(q *inquiry, known *view, inside bool) {
 	reason := s.whyRefused(q, known, inside)
-	s.log.LogAttrs(q.ctx, slog.LevelWarn, "phone refused", slog.String("front", q.Transport), slog.String("mac", q.mac().String()),
+	s.log.LogAttrs(q.ctx, slog.LevelWarn, "phone refused", slog.String("front", q.Transport), slog.String("mac", q.mac.String()),
 		slog.String("model", clean(q.id.Model.Value)), slog.String("peer", q.Peer.String()), slog.String("file", q.file), slog.String("reason", reason))
 	if known != nil {
 		s.learner.running.Go(func() { s.noteRefused(q, known, reason) })

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -269,6 +270,7 @@ func TestHTTPUploads(t *testing.T) {
 	r.closeWindow()
 	web := r.web()
 	path := "/" + strings.ToUpper(mac) + "-log.txt"
+	r.change(func(d *fleet.Device) { until := r.clock.Now().Add(time.Hour); d.EnrolUntil = &until }) // which lets nobody upload
 	put := func(method, from, content string, headers ...string) *http.Response {
 		req, err := http.NewRequest(method, web.URL+path, strings.NewReader(content))
 		if err != nil {

@@ -17,7 +17,8 @@ type reading struct {
 	tokens   []string // path elements that may be a device's token
 	explicit bool     // one of them stands behind /t/
 	id       family.Identity
-	agentMAC string // what the user agent alone says
+	mac      fleet.MAC // that the request names, "" for none that a device can have
+	agentMAC string    // what the user agent alone says
 }
 
 // readingKey is everything that a reading depends on.
@@ -63,6 +64,7 @@ func newReading(k readingKey) reading {
 	got := reading{path: k.path}
 	got.takeTokens(elements, query)
 	got.id = k.catalog.Identify(family.Evidence{Proto: k.proto, Path: got.path, Agent: k.agent, VCI: k.vci, Cert: k.cert})
+	got.mac = deviceMAC(got.id)
 	if k.agent != "" {
 		got.agentMAC = k.catalog.Identify(family.Evidence{Proto: k.proto, Agent: k.agent}).MAC.Value
 	}
@@ -149,12 +151,12 @@ func label(name string) string {
 
 func (r reading) tokenTried() bool { return r.explicit }
 
-// mac is the MAC that the request names, "" for none that a device can have.
-func (r reading) mac() fleet.MAC {
-	if r.id.MAC.Value == "" {
+// deviceMAC is the MAC address that an identity names, "" for none that a device can have.
+func deviceMAC(id family.Identity) fleet.MAC {
+	if id.MAC.Value == "" {
 		return ""
 	}
-	m, err := fleet.ParseMAC(r.id.MAC.Value)
+	m, err := fleet.ParseMAC(id.MAC.Value)
 	if err != nil {
 		return ""
 	}

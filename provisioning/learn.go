@@ -113,6 +113,9 @@ func sourceText(source string) string { return strings.ReplaceAll(source, "_", "
 
 // sameModel compares two spellings through the catalogue.
 func sameModel(c *family.Catalog, maker, a, b string) bool {
+	if a == b {
+		return true
+	}
 	if x, ok := c.Model(maker, a); ok {
 		a = x.ID
 	}

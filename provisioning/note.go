@@ -3,6 +3,7 @@ package provisioning
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
@@ -17,7 +18,7 @@ func (s *Service) note(q *inquiry, v *view, kind, reason string, change func(*fl
 		sg.LastRequestedAt = q.now
 		sg.Peer, sg.Transport, sg.File, sg.Denied = peer, q.Transport, q.file, false
 		if q.UserAgent != "" {
-			sg.UserAgent = label(q.UserAgent)
+			sg.UserAgent = strings.ToValidUTF8(q.UserAgent, "") // fleet cuts it
 		}
 		if change != nil {
 			change(sg)

@@ -85,6 +85,7 @@ type Service struct {
 	log      *slog.Logger
 	readings *lru[readingKey, reading]
 	views    *lru[fleet.MAC, *view]
+	matches  *lru[matchKey, match]
 	bodies   *lru[bodyKey, rendered]
 	zones    *lru[zoneKey, family.Zone]
 	domains  atomic.Pointer[domains]
@@ -98,7 +99,8 @@ type Service struct {
 // Bounds of what is remembered.
 const (
 	maxReadings  = 16 << 10
-	maxViews     = 64 << 10
+	maxViews     = 16 << 10
+	maxMatches   = 32 << 10
 	maxBodyBytes = 64 << 20
 	maxZones     = 1024
 	maxTold      = 16 << 10
@@ -110,6 +112,7 @@ func New(c Config) *Service {
 		conf: c, log: c.Log,
 		readings: newLRU[readingKey, reading](maxReadings),
 		views:    newLRU[fleet.MAC, *view](maxViews),
+		matches:  newLRU[matchKey, match](maxMatches),
 		bodies:   newLRU[bodyKey, rendered](maxBodyBytes),
 		zones:    newLRU[zoneKey, family.Zone](maxZones),
 		told:     newLRU[string, string](maxTold),
@@ -161,12 +164,16 @@ func (s *Service) Answer(ctx context.Context, r Request) (Response, error) {
 
 // serve answers an admitted device.
 func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
-	file, ok := v.fileFor(q.path)
+	file, ok := s.fileFor(v, q.path)
 	if !ok {
 		s.note(q, v, "not_found", v.whyNoFile(), nil)
 		return Response{}, ErrNotFound
 	}
 	out, err := s.body(q, v, file)
+	if errors.Is(err, ErrNotFound) {
+		s.note(q, v, "not_found", "this phone has no such file: nothing in it is set", nil)
+		return Response{}, err
+	}
 	if err != nil {
 		s.note(q, v, "error", "the file could not be rendered", nil)
 		s.log.Error("file not rendered", "front", q.Transport, "mac", v.device.MAC, "model", v.device.Model, "file", q.file, "error", err)

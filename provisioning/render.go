@@ -3,6 +3,7 @@ package provisioning
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -126,11 +127,32 @@ func makerOf(c *family.Catalog, d fleet.Device) string {
 	return c.MakerOf(string(d.MAC))
 }
 
-func (v *view) fileFor(path string) (family.File, bool) {
+// matchKey is what a family's answer to a path depends on.
+type matchKey struct {
+	family           *family.Family
+	model, mac, path string
+}
+
+type match struct {
+	file family.File
+	ok   bool
+}
+
+// fileFor finds the file that answers path. A phone asks for the same few all its life, so answers are remembered.
+func (s *Service) fileFor(v *view, path string) (family.File, bool) {
 	if v.family == nil {
 		return family.File{}, false
 	}
-	return v.family.FileFor(path, v.model, string(v.device.MAC))
+	key := matchKey{v.family, v.model.ID, string(v.device.MAC), path}
+	if m, known := s.matches.get(key); known {
+		return m.file, m.ok
+	}
+	var m match
+	m.file, m.ok = v.family.FileFor(path, v.model, string(v.device.MAC))
+	if len(path) <= maxMemo {
+		s.matches.put(key, m, 1)
+	}
+	return m.file, m.ok
 }
 
 func (v *view) whyNoFile() string {
@@ -235,6 +257,9 @@ func (s *Service) render(v *view, file family.File) (rendered, error) {
 		s.log.Info("settings left out", "mac", v.device.MAC, "model", v.device.Model, "reason", dropped)
 	}
 	body, err := v.catalog.Render(v.family, file, p)
+	if errors.Is(err, family.ErrAbsent) {
+		return rendered{}, ErrNotFound
+	}
 	if err != nil {
 		return rendered{}, err
 	}

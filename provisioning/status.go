@@ -54,6 +54,9 @@ func (s *Service) Files(deviceID string) ([]File, error) {
 	var out []File
 	for _, named := range v.family.FilesOf(v.model, string(v.device.MAC)) {
 		got, err := s.render(v, named.File)
+		if errors.Is(err, ErrNotFound) {
+			continue // an optional file that this phone has no use for
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +72,7 @@ func (s *Service) Preview(deviceID, path string) ([]byte, File, error) {
 	if err != nil {
 		return nil, File{}, err
 	}
-	file, ok := v.fileFor(path)
+	file, ok := s.fileFor(v, path)
 	if !ok {
 		return nil, File{}, ErrNotFound
 	}
@@ -137,6 +140,9 @@ func (s *Service) version(v *view) (string, error) {
 	var tags []string
 	for _, file := range v.own {
 		got, err := s.render(v, file)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
 		if err != nil {
 			return "", err
 		}

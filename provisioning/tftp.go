@@ -106,12 +106,12 @@ func (t *TFTP) enter() error {
 
 func (t *TFTP) leave() { <-t.busy }
 
-// What a phone is told. Unknown, refused and limited are one: error code 1, "File not found". The library sends no other
+// What a phone is told. Unknown, refused and limited are one: error code 1, "file not found". The library sends no other
 // code.
 var (
-	errNoFile = errors.New("File not found")
-	errBusy   = errors.New("Server is busy, try again")
-	errFault  = errors.New("Server failure, try again")
+	errNoFile = errors.New("file not found")
+	errBusy   = errors.New("server is busy, try again")
+	errFault  = errors.New("server failure, try again")
 )
 
 // tftpError is the one place where errors become TFTP's.

@@ -168,7 +168,7 @@ func TestTFTPSpellings(t *testing.T) {
 		if found && (err != nil || !bytes.Equal(got, want)) {
 			t.Errorf("%q: %v, %d bytes", name, err, len(got))
 		}
-		if !found && err != (tftpError_{1, "File not found"}) {
+		if !found && err != (tftpError_{1, "file not found"}) {
 			t.Errorf("%q: %v, want error 1", name, err)
 		}
 	}

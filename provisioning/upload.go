@@ -36,8 +36,12 @@ func (q *inquiry) uploadable() bool {
 	return false
 }
 
-// receive takes an upload from an admitted device.
+// receive takes an upload from an admitted device. The enrolment window is for fetching: nobody has shown yet that they
+// are this device.
 func (s *Service) receive(q *inquiry, v *view, g grant) (Response, error) {
+	if g == byWindow {
+		return s.stranger(q, v, true)
+	}
 	if s.keep.dir == "" || v.family == nil {
 		s.note(q, v, "upload_refused", "no uploads are taken", nil)
 		return Response{}, ErrMethod

@@ -1,0 +1,117 @@
+package provisioning
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"offhook/provisioning/family"
+	"offhook/provisioning/fleet"
+	"offhook/provisioning/fleet/fleettest"
+	"offhook/templates"
+)
+
+// builtIn is the rig with the catalogue that the product carries.
+func builtIn(t *testing.T) (*rig, *family.Catalog) {
+	t.Helper()
+	c, err := family.Load(templates.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Families()) == 0 {
+		t.Fatal("the catalogue is empty")
+	}
+	return newRig(t, func(conf *Config) { conf.Catalog = family.NewLive(c) }), c
+}
+
+// add makes a device with Erika's line on it.
+func (r *rig) add(d fleet.Device) fleet.Device {
+	r.t.Helper()
+	d.DomainID, d.Lines = r.domain.ID, []fleet.DeviceLine{{Position: 1, LineID: r.line.ID}}
+	fleettest.Update(r.t, r.store, func(tx *fleet.Tx) error {
+		var err error
+		d, err = tx.PutDevice(d)
+		return err
+	})
+	return d
+}
+
+func (r *rig) remove(d fleet.Device) {
+	r.t.Helper()
+	fleettest.Update(r.t, r.store, func(tx *fleet.Tx) error { return tx.DeleteDevice(d.ID) })
+}
+
+// TestR35EveryExampleFillsInItsModel plays the requests of real phones that the manifests hold: a phone of unknown model
+// is known after one of them, as its maker prints it.
+func TestR35EveryExampleFillsInItsModel(t *testing.T) {
+	r, c := builtIn(t)
+	for _, f := range c.Families() {
+		if len(f.OUI) == 0 {
+			continue // software: it has no MAC address to ask with
+		}
+		played := 0
+		for _, ex := range f.Examples {
+			if ex.Agent == "" || ex.Model == "" || ex.MAC == "" || ex.Proto == "sip" || c.MakerOf(ex.MAC) != f.ID || strings.Contains(ex.Path, "aabbccddeeff") {
+				continue
+			}
+			d := r.add(fleet.Device{MAC: fleet.MAC(ex.MAC)})
+			path := ex.Path
+			if path == "" {
+				path = "/" + ex.MAC + ".cfg"
+			}
+			_, _ = r.get(path, ex.Agent, inside) // whether the file exists does not matter
+			got, err := r.store.Snap().Device(d.ID)
+			if err != nil || got.Model != ex.Model || got.Maker != f.ID || got.ModelSource != "user_agent" || got.Firmware != ex.Version {
+				t.Errorf("%s, agent %q: learnt %q %q from %q, firmware %q, want %q %q; %v", f.ID, ex.Agent, got.Maker, got.Model, got.ModelSource, got.Firmware, ex.Model, ex.Version, err)
+			}
+			r.remove(d)
+			played++
+		}
+		if played == 0 {
+			t.Errorf("%s has no example that can be played", f.ID)
+		}
+	}
+}
+
+// TestEveryFileOfEveryModel fetches everything that each model asks for, from inside and from outside.
+func TestEveryFileOfEveryModel(t *testing.T) {
+	r, c := builtIn(t)
+	for _, f := range c.Families() {
+		if len(f.OUI) == 0 {
+			continue
+		}
+		for i, m := range f.Models {
+			mac := (f.OUI[0] + fmt.Sprintf("%06x", 0x100000+i))[:12]
+			d := r.add(fleet.Device{MAC: fleet.MAC(mac), Maker: f.ID, Model: m.ID, ModelSource: "manual"})
+			line, err := r.store.Snap().Line(r.line.ID) // its secret is a new one on each device
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, secret, secrets := f.FilesOf(m, mac), line.Secret.Reveal(), 0
+			for _, named := range files {
+				out, err := r.get("/"+named.Path, "", inside)
+				if err != nil {
+					t.Errorf("%s %s, %s: %v", f.ID, m.ID, named.Path, err)
+					continue
+				}
+				holds := strings.Contains(string(out.Body), secret)
+				if holds {
+					secrets++
+				}
+				if holds && (!named.File.Secret || named.File.Scope != scopeDevice) {
+					t.Errorf("%s %s, %s: a secret in a file of scope %s, declared %v", f.ID, m.ID, named.Path, named.File.Scope, named.File.Secret)
+				}
+			}
+			if m.Accounts > 0 && len(files) > 0 && secrets == 0 {
+				t.Errorf("%s %s: no file holds the line's secret", f.ID, m.ID)
+			}
+			r.clock.Advance(2 * fleet.EnrolmentWindow)
+			for _, named := range files {
+				if out, err := r.get("/"+named.Path, "", outside); err == nil && (named.File.Scope != scopeModel || strings.Contains(string(out.Body), secret)) {
+					t.Errorf("%s %s: a stranger gets %s", f.ID, m.ID, named.Path)
+				}
+			}
+			r.remove(d)
+		}
+	}
+}
