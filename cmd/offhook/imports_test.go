@@ -17,6 +17,7 @@ const module = "offhook"
 
 // arrows is the picture of the house: which of our packages a package may import. cmd may import everything.
 var arrows = map[string][]string{
+	"admin/outbox":                    {"provisioning/fleet"},
 	"admin":                           {"provisioning/fleet", "provisioning/family"},
 	"provisioning":                    {"provisioning/fleet", "provisioning/family"},
 	"sip":                             {"provisioning/fleet", "sip/digest", "sip/location", "sip/wire"},
@@ -30,7 +31,7 @@ var arrows = map[string][]string{
 	"provisioning/fleet/sightlog":     nil,
 	"provisioning/family":             nil,
 	"templates":                       nil,
-	"cmd/offhook":                     {"admin", "provisioning", "provisioning/fleet", "provisioning/family", "provisioning/fleet/boltjournal", "provisioning/fleet/redisjournal", "sip", "templates"},
+	"cmd/offhook":                     {"admin", "provisioning", "provisioning/fleet", "provisioning/family", "provisioning/fleet/boltjournal", "provisioning/fleet/redisjournal", "sip", "templates", "admin/outbox"},
 	"cmd/bootstorm":                   nil,
 }
 
@@ -38,6 +39,7 @@ var arrows = map[string][]string{
 var direct = []string{
 	"github.com/pin/tftp/v3", "github.com/emiago/sipgo", "github.com/gorilla/mux", "github.com/redis/go-redis/v9",
 	"github.com/hashicorp/go-memdb", "go.etcd.io/bbolt", "github.com/pelletier/go-toml/v2", "github.com/danielgtaylor/huma/v2",
+	"github.com/wneessen/go-mail", // SMTP with STARTTLS, authentication and the encodings of headers: all of it protocol that is not ours
 	"golang.org/x/crypto", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/net", "github.com/prometheus/client_golang",
 	"github.com/alecthomas/kong", "github.com/google/go-cmp",
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -80,14 +81,32 @@ func (a *app) wireAdmin() error {
 		Ready: a.store.Ready, Metrics: a.metrics(),
 	}
 	if a.registrar != nil {
-		conf.Registrations, conf.AuthFailing = a.registrar.Registrations, a.registrar.AuthFailing
+		conf.Registrations, conf.AuthFailing, conf.Notify = a.registrar.Registrations, a.registrar.AuthFailing, a.notify
 	}
 	handler, err := admin.New(conf)
 	if err != nil {
 		return fmt.Errorf("admin API: %w", err)
 	}
 	a.http("admin", a.listen.admin, handler)
+	a.serve = append(a.serve, service{"jobs", handler.Run})
 	return nil
+}
+
+// notify sends a phone what it acts on, and leaves among its events what became of it.
+func (a *app) notify(ctx context.Context, deviceID, event string) error {
+	deliveries, err := a.registrar.Notify(ctx, deviceID, event)
+	for _, d := range deliveries {
+		e := fleet.Event{At: d.SentAt, Type: "notified", Reason: event + ": " + d.Result, Peer: d.Contact, Transport: "sip"}
+		if d.Reason != "" {
+			e.Reason += ", " + d.Reason
+		}
+		a.sightings.Note(deviceID, nil, e)
+		if d.Result == "acknowledged" {
+			return nil
+		}
+		err = errors.New("the phone " + d.Result + " the message")
+	}
+	return err
 }
 
 func (a *app) files(deviceID string) ([]admin.File, error) {
