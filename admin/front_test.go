@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"offhook/provisioning/fleet"
+	"offhook/provisioning/fleet/fleettest"
 )
 
 // TestKeyRequired: nothing below /v1 answers without a valid key, whatever the address; the rest answers without one.
@@ -170,5 +173,51 @@ func TestMetrics(t *testing.T) {
 	o.h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	if w.Body.String() != "offhook_up 1\n" {
 		t.Errorf("metrics: %q", w.Body)
+	}
+}
+
+// TestTooManyBadKeys: who guesses is slowed down; who has a key is not.
+func TestTooManyBadKeys(t *testing.T) {
+	o := newOffice(t)
+	var last answer
+	for range refusedBurst + 20 {
+		last = o.send("GET", "/v1/users", "", "Authorization: Bearer guess")
+	}
+	last.problem(429, "too-many-requests", "-")
+	if last.header.Get("Retry-After") == "" {
+		t.Error("429 without Retry-After")
+	}
+	o.ok(200, "GET", "/v1/users", "")
+}
+
+// TestJournalAway: what cannot be kept is not done, and says that it is this side's fault.
+func TestJournalAway(t *testing.T) {
+	clock := fleettest.NewClock()
+	journal := fleettest.NewFaulty(fleettest.NewMemory())
+	store := fleettest.Open(t, journal, clock)
+	o := newOffice(t, func(c *Config) { c.Store = store })
+	o.store = store
+	o.ok(201, "POST", "/v1/domains", `{"name":"example.test"}`)
+	journal.Fail(fleettest.FailBefore)
+	o.refused(503, "read-only", "-", "POST", "/v1/users", `{"first_name":"A"}`, "Idempotency-Key: k")
+	o.ok(200, "GET", "/v1/users", "").want(t, map[string]string{"items": "[]"})
+	journal.Fail(fleettest.Works)
+	o.ok(201, "POST", "/v1/users", `{"first_name":"A"}`, "Idempotency-Key: k") // what failed on this side is tried anew
+}
+
+// TestNewDeviceWaits: a device that is being made has no state to ask for yet.
+func TestNewDeviceWaits(t *testing.T) {
+	o := newOffice(t, func(c *Config) { c.ProvisioningState = func(string) string { return "error" } })
+	u := o.erika()
+	u.want(t, map[string]string{"devices.0.provisioning.state": `"waiting"`})
+	id := u.str("devices.0.id")
+	o.sightings.Note(id, func(s *fleet.Sighting) { s.LastRequestedAt = o.clock.Now() })
+	o.ok(200, "GET", "/v1/devices/"+id, "").want(t, map[string]string{"provisioning.state": `"error"`})
+}
+
+// TestConfigIsChecked: what cannot work is said at the start.
+func TestConfigIsChecked(t *testing.T) {
+	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "required") {
+		t.Errorf("%v", err)
 	}
 }
