@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"sync"
 
 	sipgo "github.com/emiago/sipgo/sip"
@@ -92,6 +94,28 @@ func (f *flow) LocalAddr() net.Addr {
 		return f.conn.raw.LocalAddr()
 	}
 	return f.s.udp.conn.LocalAddr()
+}
+
+// transport is the flow's name in a Via.
+func (f *flow) transport() string {
+	if f.conn == nil {
+		return "UDP"
+	}
+	return strings.ToUpper(f.conn.transport.String())
+}
+
+// sentBy is our end of the flow as the phone sees it; where the socket cannot tell, host with its port.
+func (f *flow) sentBy(host string) string {
+	here, err := netip.ParseAddrPort(f.LocalAddr().String())
+	switch {
+	case err != nil:
+		return f.LocalAddr().String()
+	case f.from.IsValid():
+		return netip.AddrPortFrom(f.from, here.Port()).String()
+	case here.Addr().IsUnspecified() && host != "":
+		return net.JoinHostPort(host, strconv.Itoa(int(here.Port())))
+	}
+	return here.String()
 }
 
 // WriteMsg sends the request, the first time and again.

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -190,19 +188,9 @@ func (s *Server) newNotify(aor string, b location.Binding, event string) *notifi
 
 func (n *notification) render(f *flow, branch string) []byte {
 	n.cseq++
-	transport, here := "UDP", f.LocalAddr()
-	if f.conn != nil {
-		transport = strings.ToUpper(f.conn.transport.String())
-	}
-	sentBy := here.String()
-	if f.from.IsValid() {
-		_, port, _ := net.SplitHostPort(sentBy)
-		sentBy = net.JoinHostPort(f.from.String(), port)
-	} else if ap, err := netip.ParseAddrPort(sentBy); err == nil && ap.Addr().IsUnspecified() {
-		sentBy = n.domain
-	}
+	sentBy := f.sentBy(n.domain)
 	var b strings.Builder
-	fmt.Fprintf(&b, "NOTIFY %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", n.contact, transport, sentBy, branch)
+	fmt.Fprintf(&b, "NOTIFY %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", n.contact, f.transport(), sentBy, branch)
 	if n.path != "" {
 		fmt.Fprintf(&b, "Route: %s\r\n", n.path)
 	}

@@ -74,7 +74,7 @@ func (s *Server) tell(c location.Change) {
 	if s.cfg.Seen != nil && (c.Kind == "created" || c.Kind == "replaced") {
 		s.cfg.Seen(r)
 	}
-	if s.cfg.Event != nil && r.DeviceID != "" && c.Kind != "replaced" {
+	if s.cfg.Event != nil && r.DeviceID != "" && eventType(c.Kind) != "" {
 		s.cfg.Event(r.DeviceID, fleet.Event{
 			At: s.cfg.Now(), Type: eventType(c.Kind), Reason: r.AOR + " " + reasons(c.Kind), Peer: r.Source, Transport: r.Transport,
 		})
@@ -83,8 +83,11 @@ func (s *Server) tell(c location.Change) {
 }
 
 func eventType(kind string) string {
-	if kind == "created" {
+	switch kind {
+	case "created":
 		return "registered"
+	case "replaced", "refreshed", "shortened":
+		return ""
 	}
 	return "unregistered"
 }

@@ -223,7 +223,7 @@ func (s *Server) housekeeping(ctx context.Context) error {
 			if err := s.table.Sweep(); err != nil {
 				s.log.Error("bindings could not be compacted", "error", err)
 			}
-			s.watchers.expire(s.cfg.Now())
+			s.watchers.expire(s, s.cfg.Now())
 		}
 	}
 }

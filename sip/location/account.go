@@ -22,6 +22,7 @@ type Account struct {
 	ha1        []ha1
 	window     digest.Window
 	bindings   []*Binding
+	watched    bool  // refreshes are news, too
 	failed     int64 // when credentials were last wrong, and
 	passed     int64 // when they were last right
 }
@@ -85,6 +86,13 @@ func (a *Account) Credentials() (username string, secret fleet.Secret) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.username, a.secret
+}
+
+// Watch makes refreshes news, or ends that: they are frequent, and cost nothing while nobody wants to know.
+func (a *Account) Watch(on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.watched = on
 }
 
 // Accept takes a nonce count that came with a right response, see digest.Window. since is the age at which nonces are

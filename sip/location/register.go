@@ -236,7 +236,14 @@ func (t *Table) newBinding(a *Account, r *Request, o *op, now int64) *Binding {
 func (t *Table) take(a *Account, r *Request, o *op, now int64) {
 	if o.contact != nil && o.next == nil {
 		b := o.old
+		kind := "refreshed"
+		if now+o.contact.Expires*1000 < b.Expires {
+			kind = "shortened"
+		}
 		b.CSeq, b.mark, b.Refreshed, b.Expires = r.CSeq, o.contact.Mark, now, now+o.contact.Expires*1000
+		if a.watched {
+			t.changed(Change{kind, b.registration(a), *b})
+		}
 		return
 	}
 	at := -1

@@ -43,7 +43,7 @@ type shard struct {
 
 // Change is what happened to a binding.
 type Change struct {
-	Kind         string // created, refreshed, replaced, unregistered, expired, deactivated
+	Kind         string // created, replaced, unregistered, expired, deactivated; refreshed and shortened while watched
 	Registration fleet.Registration
 	Binding      Binding
 }
