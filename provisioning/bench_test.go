@@ -57,14 +57,25 @@ func BenchmarkAnswerChanged(b *testing.B) {
 	}
 }
 
-func BenchmarkAnswerUnknownPhone(b *testing.B) {
+// BenchmarkAnswerRefused shows that the time of a refusal does not tell whether the phone exists.
+func BenchmarkAnswerRefused(b *testing.B) {
 	r := newRig(b, quiet, func(c *Config) { c.MissBurst = 1 << 30 })
-	q := Request{Transport: "http", Method: "GET", Path: stray, UserAgent: "Acme A100 1.2.3", Peer: netip.MustParseAddr(outside)}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := r.s.Answer(b.Context(), q); err == nil {
-			b.Fatal("an unknown phone got a file")
-		}
+	r.mustGet(file, agent, inside)
+	r.closeWindow()
+	for name, c := range map[string]struct{ path, auth string }{
+		"unknown": {stray, ""}, "known": {file, ""},
+		"unknown, wrong password": {stray, basic("nobody", "x")}, "known, wrong password": {file, basic(r.device().HTTPUser, "x")},
+	} {
+		b.Run(name, func(b *testing.B) {
+			q := Request{Transport: "http", Method: "GET", Path: c.path, UserAgent: "Acme A100 1.2.3", Peer: netip.MustParseAddr(outside), Authorization: c.auth}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := r.s.Answer(b.Context(), q); err == nil {
+					b.Fatal("a stranger got a file")
+				}
+			}
+			r.s.learner.running.Wait()
+		})
 	}
 }
 

@@ -73,7 +73,7 @@ func families(t testing.TB) *family.Catalog {
 func newRig(t testing.TB, change ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: fleettest.NewClock(), journal: fleettest.NewFaulty(fleettest.NewMemory()), log: &logBuffer{}}
-	r.store = fleettest.Open(t, r.journal, r.clock)
+	r.store = openStore(t, r.journal, r.clock)
 	fleettest.Update(t, r.store, r.fill)
 	conf := Config{
 		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Store: r.store,
@@ -91,6 +91,21 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 		_ = r.s.Flush(ctx) // a test that breaks the journal leaves it broken
 	})
 	return r
+}
+
+// openStore opens a store whose patience with its journal suits a test.
+func openStore(t testing.TB, j fleet.Journal, c *fleettest.Clock) *fleet.Store {
+	t.Helper()
+	s, err := fleet.Open(context.Background(), fleet.Options{Journal: j, Key: fleettest.Key(), Now: c.Now, Rand: fleettest.Rand(t.Name()), JournalTimeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	return s
 }
 
 func (r *rig) fill(tx *fleet.Tx) error {
@@ -220,11 +235,16 @@ func trustLoopback(c *Config) {
 // trivial serves over TFTP and returns the address.
 func (r *rig) trivial() (*TFTP, *net.UDPAddr) {
 	r.t.Helper()
+	return r.serveTFTP(r.s)
+}
+
+func (r *rig) serveTFTP(s *Service) (*TFTP, *net.UDPAddr) {
+	r.t.Helper()
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	server := NewTFTP(r.s)
+	server := NewTFTP(s)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(conn) }()
 	r.t.Cleanup(func() {
