@@ -32,7 +32,8 @@ var arrows = map[string][]string{
 	"provisioning/family":             nil,
 	"templates":                       nil,
 	"cmd/offhook":                     {"admin", "provisioning", "provisioning/fleet", "provisioning/family", "provisioning/fleet/boltjournal", "provisioning/fleet/redisjournal", "sip", "templates", "admin/outbox"},
-	"cmd/bootstorm":                   nil,
+	"cmd/bootstorm":                   {"cmd/bootstorm/phonefile"},
+	"cmd/bootstorm/phonefile":         nil,
 }
 
 // direct is every module that the product may import. A new one needs a reason in its commit, and a line here.
