@@ -298,3 +298,32 @@ func TestSource(t *testing.T) {
 		t.Error("no address has a source")
 	}
 }
+
+// TestSoftphone has no MAC address: only its token or its credentials say which device it is.
+func TestSoftphone(t *testing.T) {
+	r := newRig(t)
+	var soft fleet.Device
+	fleettest.Update(t, r.store, func(tx *fleet.Tx) error {
+		var err error
+		soft, err = tx.PutDevice(fleet.Device{DomainID: r.domain.ID, Type: "softphone", Maker: "bolt", Lines: []fleet.DeviceLine{{Position: 1, LineID: r.line.ID}}})
+		return err
+	})
+	want := "password = " + r.line.Secret.Reveal()
+	for name, c := range map[string]struct {
+		path, auth string
+		err        error
+	}{
+		"token":       {"/t/" + soft.Token.Reveal() + "/bolt.ini", "", nil},
+		"credentials": {"/bolt.ini", basic(soft.HTTPUser, soft.HTTPPassword.Reveal()), nil},
+		"neither":     {"/bolt.ini", "", ErrNotFound},
+		"another's":   {"/t/" + r.device().Token.Reveal() + "/bolt.ini", "", ErrNotFound},
+	} {
+		out, err := r.get(c.path, "", inside, func(q *Request) { q.Authorization = c.auth })
+		if !errors.Is(err, c.err) || (c.err == nil) != strings.Contains(string(out.Body), want) {
+			t.Errorf("%s: error %v, body:\n%s", name, err, out.Body)
+		}
+	}
+	if got := r.s.State(soft.ID); got != "current" {
+		t.Errorf("state %q", got)
+	}
+}

@@ -31,9 +31,9 @@ type proof struct {
 	stale  bool   // right, but over a nonce that is too old
 }
 
-// Challenges are the values of WWW-Authenticate. MD5 stands first: the HTTP client in many phones looks at the first
+// challenges are the values of WWW-Authenticate. MD5 stands first: the HTTP client in many phones looks at the first
 // challenge of a scheme and ignores the others.
-func (s *Service) Challenges(stale bool) []string {
+func (s *Service) challenges(stale bool) []string {
 	nonce := s.nonce(s.conf.Now())
 	suffix := ""
 	if stale {

@@ -134,7 +134,7 @@ func (f *httpFront) refuse(w http.ResponseWriter, err error) {
 	var denied *Denied
 	switch {
 	case errors.As(err, &denied):
-		h["Www-Authenticate"] = f.s.Challenges(denied.Stale)
+		h["Www-Authenticate"] = f.s.challenges(denied.Stale)
 	case status == http.StatusMethodNotAllowed:
 		h.Set("Allow", "GET, HEAD")
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
