@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"offhook/cmd/bootstorm/phonefile"
 )
 
 // creator makes a user with a line and a phone for every simulated phone, through the API.
 type creator struct {
 	base   string
-	key    secret
+	key    phonefile.Secret
 	domain string
 	widen  bool
 	client *http.Client
@@ -35,7 +37,7 @@ func newCreator(base, key, domain string, widen bool, timeout time.Duration) (*c
 		return nil, errors.New("--admin is an address like http://127.0.0.1:8081")
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: parallelCreates}
-	return &creator{base: strings.TrimSuffix(base, "/"), key: newSecret(key), domain: domain, widen: widen,
+	return &creator{base: strings.TrimSuffix(base, "/"), key: phonefile.NewSecret(key), domain: domain, widen: widen,
 		client: &http.Client{Transport: transport, Timeout: timeout}, now: time.Now}, nil
 }
 
@@ -231,7 +233,7 @@ func (c *creator) request(ctx context.Context, method, path, ifMatch string, in 
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.key.reveal())
+	req.Header.Set("Authorization", "Bearer "+c.key.Reveal())
 	req.Header.Set("Content-Type", "application/json")
 	if method == http.MethodPatch {
 		req.Header.Set("Content-Type", "application/merge-patch+json")

@@ -9,6 +9,8 @@ import (
 	"hash"
 	"slices"
 	"strings"
+
+	"offhook/cmd/bootstorm/phonefile"
 )
 
 // challenge is one WWW-Authenticate header (RFC 7616, RFC 8760).
@@ -86,9 +88,9 @@ func quote(s string) string {
 }
 
 // authorize answers the challenge for the nc-th request with its nonce (RFC 7616 section 3.4).
-func (c challenge) authorize(user string, password secret, method, uri, cnonce string, nc int) string {
+func (c challenge) authorize(user string, password phonefile.Secret, method, uri, cnonce string, nc int) string {
 	sum := digestSum(c.algorithm)
-	ha1 := sum(user + ":" + c.realm + ":" + password.reveal())
+	ha1 := sum(user + ":" + c.realm + ":" + password.Reveal())
 	ha2 := sum(method + ":" + uri)
 	b := fmt.Sprintf("Digest username=%s, realm=%s, nonce=%s, uri=%s, algorithm=%s", quote(user), quote(c.realm), quote(c.nonce), quote(uri), c.algorithm)
 	if c.opaque != "" {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -111,12 +112,14 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 }
 
 func list(out io.Writer, seqs []*sequence) {
+	ids := map[string][]string{}
 	for _, s := range seqs {
-		var ids []string
 		for _, m := range s.Models {
-			ids = append(ids, m.ID)
+			ids[s.Maker] = append(ids[s.Maker], m.ID)
 		}
-		fmt.Fprintf(out, "%-12s %s\n", s.Maker, strings.Join(slices.Compact(ids), ", "))
+	}
+	for _, maker := range slices.Sorted(maps.Keys(ids)) {
+		fmt.Fprintf(out, "%-12s %s\n", maker, strings.Join(slices.Compact(ids[maker]), ", "))
 	}
 }
 

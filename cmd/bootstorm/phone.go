@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"offhook/cmd/bootstorm/phonefile"
 )
 
 // world is what the phones have around them; all of them share it.
@@ -59,7 +61,7 @@ type phone struct {
 	created  time.Time // when its user was created; zero if bootstorm did not
 	ready    time.Time // when its lines were registered
 	results  []result
-	accounts []account
+	accounts []phonefile.Account
 	lines    []*registration
 	flows    map[string]*flow
 	events   chan string
@@ -84,17 +86,17 @@ func (p *phone) boot(ctx context.Context) {
 
 // configure reads the files over every protocol in turn. They have to say the same.
 func (p *phone) configure(ctx context.Context) bool {
-	var before []account
+	var before []phonefile.Account
 	for i, f := range p.world.fetchers {
-		b := &bootRun{phone: p, fetcher: f, order: i * 10_000, names: newNames(p.mac, p.model), settings: settings{}}
+		b := &bootRun{phone: p, fetcher: f, order: i * 10_000, names: newNames(p.mac, p.model), settings: phonefile.Settings{}}
 		if !b.run(ctx) {
 			return false
 		}
-		accounts, err := p.seq.Account.accounts(b.settings)
+		accounts, err := p.seq.Account.Accounts(b.settings)
 		if err != nil {
 			return p.fail(p.row(b.label("files"), b.order), err)
 		}
-		if i > 0 && !slices.EqualFunc(before, accounts, account.same) {
+		if i > 0 && !slices.EqualFunc(before, accounts, phonefile.Account.Same) {
 			return p.fail(p.row(b.label("files"), b.order), errors.New("the accounts differ from those that the other protocol gave"))
 		}
 		before = accounts
@@ -159,12 +161,12 @@ func (p *phone) send(ctx context.Context, r row, line *registration, expires int
 }
 
 // flow returns the phone's socket towards the account's server; its lines share one where they can.
-func (p *phone) flow(ctx context.Context, a account) (*flow, error) {
-	transport := cmp.Or(p.world.transport, a.transport, "udp")
+func (p *phone) flow(ctx context.Context, a phonefile.Account) (*flow, error) {
+	transport := cmp.Or(p.world.transport, a.Transport, "udp")
 	if transport != "udp" && transport != "tcp" {
 		return nil, fmt.Errorf("the file asks for %s, bootstorm speaks udp and tcp; --transport overrides the file", transport)
 	}
-	addr := cmp.Or(p.world.sip, net.JoinHostPort(a.host, strconv.Itoa(cmp.Or(a.port, 5060))))
+	addr := cmp.Or(p.world.sip, net.JoinHostPort(a.Host, strconv.Itoa(cmp.Or(a.Port, 5060))))
 	key := transport + " " + addr
 	if f := p.flows[key]; f != nil {
 		return f, nil
@@ -236,7 +238,7 @@ type bootRun struct {
 	fetcher  fetcher
 	order    int
 	names    *names
-	settings settings
+	settings phonefile.Settings
 }
 
 // run returns false if the phone cannot go on. A refused file alone does not stop a phone: it tries the next.
@@ -259,40 +261,55 @@ func (b *bootRun) run(ctx context.Context) bool {
 }
 
 func (b *bootRun) step(ctx context.Context, s *step) bool {
-	var listed *listing
+	var listed *phonefile.Listing
+	path := b.names.fill(s.Path)
+	if s.From != "" {
+		if path = b.named(s.From); path == "" {
+			return true
+		}
+	}
 	agent := b.names.fill(b.seq.Agents[cmp.Or(s.Agent, "http")])
-	found, ok := b.get(ctx, b.names.fill(s.Path), agent, b.stepLabel(s), s.Expect, func(raw []byte) (err error) {
+	found, ok := b.get(ctx, path, agent, b.stepLabel(s), s.Expect, func(raw []byte) (err error) {
 		listed, err = b.read(raw, s.Read)
 		return err
 	})
-	b.answered[s.Path] = found
+	b.answered[s.name()] = found
 	if !found || listed == nil {
 		return ok
 	}
 	return b.follow(ctx, *listed)
 }
 
+// named is the address that a setting holds, without the options in brackets that may stand before it.
+func (b *bootRun) named(setting string) string {
+	value := strings.TrimSpace(b.settings[setting])
+	if strings.HasPrefix(value, "[") {
+		_, value, _ = strings.Cut(value, "]")
+	}
+	return strings.TrimSpace(b.seq.Settings.Expand(value, b.names.fill))
+}
+
 // read takes in a file of settings, or returns the list that a file is.
-func (b *bootRun) read(raw []byte, how string) (*listing, error) {
+func (b *bootRun) read(raw []byte, how string) (*phonefile.Listing, error) {
 	switch {
 	case how == "":
 		return nil, nil
-	case how == "list" || how == "either" && b.seq.List.isList(raw):
-		l, err := b.seq.List.list(raw, b.names)
+	case how == "list" || how == "either" && b.seq.List.IsList(raw):
+		l, err := b.seq.List.List(raw, b.names.fill)
 		return &l, err
 	}
-	more, err := b.seq.Settings.read(raw, b.mac)
-	b.settings.merge(more, b.seq.Settings.FirstWins)
+	more, err := b.seq.Settings.Read(raw, b.mac)
+	b.settings.Merge(more, b.seq.Settings.FirstWins)
 	return nil, err
 }
 
 // follow fetches the files that a list names.
-func (b *bootRun) follow(ctx context.Context, l listing) bool {
-	for key, value := range l.directories {
+func (b *bootRun) follow(ctx context.Context, l phonefile.Listing) bool {
+	for key, value := range l.Directories {
 		b.names.set(key, value)
 	}
 	agent := b.names.fill(b.seq.Agents["http"])
-	for _, path := range l.optional {
+	for _, path := range l.Optional {
 		if strings.Contains(path, "://") {
 			continue // an image on somebody's server: a simulated phone has no use for it
 		}
@@ -300,7 +317,7 @@ func (b *bootRun) follow(ctx context.Context, l listing) bool {
 			return false
 		}
 	}
-	for _, path := range l.files {
+	for _, path := range l.Files {
 		_, ok := b.get(ctx, path, agent, b.label(path), "200", func(raw []byte) error {
 			_, err := b.read(raw, "settings")
 			return err
@@ -340,7 +357,7 @@ func (b *bootRun) get(ctx context.Context, path, agent, label, expect string, re
 
 // stepLabel is the step as its sequence has it, so that all models share a row.
 func (b *bootRun) stepLabel(s *step) string {
-	path := s.Path
+	path := s.name()
 	for _, d := range b.seq.List.Directories {
 		path = strings.ReplaceAll(path, "{"+d+"}", b.names.values[d])
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"offhook/cmd/bootstorm/phonefile"
 )
 
 //go:embed sequences/*.toml
@@ -27,14 +29,14 @@ var embedded embed.FS
 // Placeholders in agents, paths and macros: {mac} 0015650a1b2c, {MAC}, {mac:} 00:15:65:..., {MAC:}, {model} and the
 // model's vars; in account keys {n}, the account's number.
 type sequence struct {
-	Maker    string            `toml:"maker"`
-	OUI      []string          `toml:"oui"`    // generated addresses begin with the first
-	Agents   map[string]string `toml:"agents"` // by use: "http" for files unless a step says otherwise, "sip"
-	Models   []phoneModel      `toml:"model"`
-	Steps    []step            `toml:"step"`
-	Settings format            `toml:"settings"`
-	List     format            `toml:"list"`
-	Account  accountKeys       `toml:"account"`
+	Maker    string                `toml:"maker"`
+	OUI      []string              `toml:"oui"`    // generated addresses begin with the first
+	Agents   map[string]string     `toml:"agents"` // by use: "http" for files unless a step says otherwise, "sip"
+	Models   []phoneModel          `toml:"model"`
+	Steps    []step                `toml:"step"`
+	Settings phonefile.Format      `toml:"settings"`
+	List     phonefile.Format      `toml:"list"`
+	Account  phonefile.AccountKeys `toml:"account"`
 }
 
 // phoneModel is one model; the phones of a maker take turns.
@@ -49,6 +51,7 @@ type phoneModel struct {
 // step is one request.
 type step struct {
 	Path   string   `toml:"path"`
+	From   string   `toml:"from"`   // instead of path: the setting, read before, that holds the file's name or address; no value, no request
 	Expect string   `toml:"expect"` // "200" or "404"; "" = either is fine. Anything else the server says is a failure
 	Read   string   `toml:"read"`   // "" = ignored, "settings", "list" (it names further files) or "either"
 	Agent  string   `toml:"agent"`
@@ -56,47 +59,8 @@ type step struct {
 	Unless []string `toml:"unless"` // not asked for when one of these paths has been answered with a file
 }
 
-// format is how a file is read.
-type format struct {
-	Kind        string            `toml:"kind"`         // ini, ini-include, xml-text, xml-attributes, xml-files
-	Header      string            `toml:"header"`       // first line, exactly
-	Clear       string            `toml:"clear"`        // value that stands for the empty one
-	FirstWins   bool              `toml:"first_wins"`   // of two files that set a parameter, the first counts
-	Root        string            `toml:"root"`         // XML: name of the outermost element
-	Within      string            `toml:"within"`       // xml-text: only below this element ...
-	WithinAttr  string            `toml:"within_attr"`  // ... and only if it has this attribute ...
-	WithinValue string            `toml:"within_value"` // ... with this value
-	IndexAttr   string            `toml:"index_attr"`   // xml-text: key[value of this attribute]
-	MAC         string            `toml:"mac"`          // xml-text: element that, if there, must hold the phone's own address
-	Files       string            `toml:"files"`        // xml-attributes as a list: the attribute that names files
-	Optional    string            `toml:"optional"`     // the same for files that may be missing and are not read
-	Directories []string          `toml:"directories"`  // attributes that become placeholders
-	Macros      map[string]string `toml:"macros"`       // what the phone replaces in file names
-}
-
-// accountKeys says which setting holds what. Each list has one pattern with {n} in it, or one key for each account;
-// "a|b" is a, or else b.
-type accountKeys struct {
-	Max               int               `toml:"max"`
-	Active            []string          `toml:"active"`
-	ActiveValues      []string          `toml:"active_values"`
-	ActiveDefault     bool              `toml:"active_default"`
-	User              []string          `toml:"user"`
-	Auth              []string          `toml:"auth"`
-	Password          []string          `toml:"password"`
-	Server            []string          `toml:"server"`
-	Port              []string          `toml:"port"`
-	Transport         []string          `toml:"transport"`
-	Expires           []string          `toml:"expires"`
-	ExpiresUnit       int               `toml:"expires_unit"` // seconds; 0 is 1
-	Outbound          []string          `toml:"outbound"`
-	OutboundActive    []string          `toml:"outbound_active"`
-	OutboundPort      []string          `toml:"outbound_port"`
-	OutboundTransport []string          `toml:"outbound_transport"`
-	Transports        map[string]string `toml:"transports"`
-}
-
-// loadSequences reads every sequences/*.toml of fsys, in order of their makers.
+// loadSequences reads every sequences/*.toml of fsys, in order of their names. A maker whose generations boot in different
+// ways has several: maker.toml, maker-generation.toml.
 func loadSequences(fsys fs.FS) ([]*sequence, error) {
 	files, err := fs.Glob(fsys, "sequences/*.toml")
 	if err != nil {
@@ -112,12 +76,16 @@ func loadSequences(fsys fs.FS) ([]*sequence, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if want := strings.TrimSuffix(path.Base(name), ".toml"); s.Maker != want {
-			return nil, fmt.Errorf("%s: maker is %q, the file's name says %q", name, s.Maker, want)
+		if base := strings.TrimSuffix(path.Base(name), ".toml"); s.Maker != base && !strings.HasPrefix(base, s.Maker+"-") {
+			return nil, fmt.Errorf("%s: maker is %q, the file's name says %q", name, s.Maker, base)
+		}
+		for _, other := range out {
+			if other.OUI[0] == s.OUI[0] {
+				return nil, fmt.Errorf("%s: generated addresses begin with %s like those of another sequence", name, s.OUI[0])
+			}
 		}
 		out = append(out, s)
 	}
-	slices.SortFunc(out, func(a, b *sequence) int { return cmp.Compare(a.Maker, b.Maker) })
 	return out, nil
 }
 
@@ -168,17 +136,22 @@ func (s *sequence) checkSteps() error {
 			return fmt.Errorf("step %s: expect is 200 or 404, not %q", st.Path, st.Expect)
 		case !slices.Contains([]string{"", "settings", "list", "either"}, st.Read):
 			return fmt.Errorf("step %s: read is settings, list or either, not %q", st.Path, st.Read)
+		case (st.Path == "") == (st.From == ""):
+			return fmt.Errorf("step %s%s: give one of path and from", st.Path, st.From)
 		case s.Agents[agent] == "":
 			return fmt.Errorf("step %s: no agent %q", st.Path, agent)
 		}
 		for _, u := range st.Unless {
-			if !slices.ContainsFunc(s.Steps, func(o step) bool { return o.Path == u }) {
+			if !slices.ContainsFunc(s.Steps, func(o step) bool { return o.name() == u }) {
 				return fmt.Errorf("step %s: unless %q is no step", st.Path, u)
 			}
 		}
 	}
 	return nil
 }
+
+// name is what other steps and the table call a step.
+func (s *step) name() string { return cmp.Or(s.Path, s.From) }
 
 // checkModels fills every placeholder for every model once.
 func (s *sequence) checkModels() error {
@@ -187,7 +160,7 @@ func (s *sequence) checkModels() error {
 		for _, d := range s.List.Directories {
 			names.set(d, "")
 		}
-		texts := slices.Concat(slices.Collect(maps.Values(s.Agents)), slices.Collect(maps.Values(s.List.Macros)), []string{s.List.Files, s.List.Optional})
+		texts := slices.Concat(slices.Collect(maps.Values(s.Agents)), slices.Collect(maps.Values(s.List.Macros)), slices.Collect(maps.Values(s.Settings.Macros)), []string{s.List.Files, s.List.Optional})
 		for _, st := range s.Steps {
 			texts = append(texts, st.Path)
 		}

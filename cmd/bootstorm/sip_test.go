@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"offhook/cmd/bootstorm/phonefile"
 )
 
 // TestDigestVectors are RFC 7616 section 3.9.1.
@@ -17,7 +19,7 @@ func TestDigestVectors(t *testing.T) {
 		"SHA-256": "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
 	} {
 		c := challenge{realm: "http-auth@example.org", nonce: "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", algorithm: algorithm, qop: true}
-		got := c.authorize("Mufasa", newSecret("Circle of Life"), "GET", "/dir/index.html", "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", 1)
+		got := c.authorize("Mufasa", phonefile.NewSecret("Circle of Life"), "GET", "/dir/index.html", "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", 1)
 		if param(got, "response") != want {
 			t.Errorf("%s: %s, want %s", algorithm, got, want)
 		}
@@ -71,7 +73,7 @@ func line(t *testing.T, reg *registrar, transport string) *registration {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.close)
-	a := account{n: 1, user: "101", domain: "example.test", auth: "auth-101", password: newSecret(testPassword)}
+	a := phonefile.Account{N: 1, User: "101", Domain: "example.test", Auth: "auth-101", Password: phonefile.NewSecret(testPassword)}
 	return newRegistration(a, f, "agent", []string{"SHA-256", "MD5"}, tokens())
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"offhook/cmd/bootstorm/phonefile"
 )
 
 // RFC 3261 section 17.1.2.1: timer E of a non-INVITE transaction over UDP starts at T1 and doubles up to T2.
@@ -173,7 +175,7 @@ func timeoutText(err error) error {
 
 // registration keeps one account's state between REGISTERs.
 type registration struct {
-	account account
+	account phonefile.Account
 	flow    *flow
 	agent   string
 	digest  []string // algorithms that the phone knows
@@ -188,9 +190,9 @@ type registration struct {
 	nc        int // requests sent with the challenge's nonce
 }
 
-func newRegistration(a account, f *flow, agent string, digest []string, random func() string) *registration {
+func newRegistration(a phonefile.Account, f *flow, agent string, digest []string, random func() string) *registration {
 	return &registration{account: a, flow: f, agent: agent, digest: digest, random: random,
-		callID: random(), fromTag: random(), expires: cmp.Or(a.expires, 3600)}
+		callID: random(), fromTag: random(), expires: cmp.Or(a.Expires, 3600)}
 }
 
 // register asks for a binding of expires seconds, 0 to remove it, and checks what the 200 says about it. It returns how
@@ -243,8 +245,8 @@ func (r *registration) send(ctx context.Context, expires int) (message, int, err
 }
 
 func (r *registration) request(expires int) string {
-	a, uri := r.account, "sip:"+hostForURI(r.account.domain)
-	aor := "sip:" + a.user + "@" + hostForURI(a.domain)
+	a, uri := r.account, "sip:"+hostForURI(r.account.Domain)
+	aor := "sip:" + a.User + "@" + hostForURI(a.Domain)
 	via := "UDP"
 	if r.flow.stream {
 		via = "TCP"
@@ -258,7 +260,7 @@ func (r *registration) request(expires int) string {
 	fmt.Fprintf(&b, "User-Agent: %s\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER, UPDATE\r\n", r.agent)
 	if r.challenge.nonce != "" {
 		r.nc++
-		fmt.Fprintf(&b, "Authorization: %s\r\n", r.challenge.authorize(a.auth, a.password, "REGISTER", uri, r.random(), r.nc))
+		fmt.Fprintf(&b, "Authorization: %s\r\n", r.challenge.authorize(a.Auth, a.Password, "REGISTER", uri, r.random(), r.nc))
 	}
 	b.WriteString("Content-Length: 0\r\n\r\n")
 	return b.String()
@@ -266,7 +268,7 @@ func (r *registration) request(expires int) string {
 
 // contact is where the phone wants to be called.
 func (r *registration) contact() string {
-	uri := "sip:" + r.account.user + "@" + r.flow.conn.LocalAddr().String()
+	uri := "sip:" + r.account.User + "@" + r.flow.conn.LocalAddr().String()
 	if r.flow.stream {
 		uri += ";transport=tcp"
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -161,9 +162,9 @@ type roster struct {
 
 // pick returns the sequences that --maker and --model leave.
 func (r roster) pick() ([]*sequence, error) {
-	byName := map[string]*sequence{}
+	byName := map[string][]*sequence{}
 	for _, s := range r.sequences {
-		byName[s.Maker] = s
+		byName[s.Maker] = append(byName[s.Maker], s)
 	}
 	chosen := r.sequences
 	if len(r.makers) > 0 {
@@ -174,7 +175,7 @@ func (r roster) pick() ([]*sequence, error) {
 		if s == nil {
 			return nil, fmt.Errorf("--maker %s is not known; known are %s", m, makerNames(r.sequences))
 		}
-		chosen = append(chosen, s)
+		chosen = append(chosen, s...)
 	}
 	if r.model == "" {
 		return chosen, nil
@@ -196,7 +197,7 @@ func makerNames(seqs []*sequence) string {
 	for _, s := range seqs {
 		out = append(out, s.Maker)
 	}
-	return strings.Join(out, ", ")
+	return strings.Join(slices.Compact(out), ", ")
 }
 
 // generate makes n phones, the makers in turn. The addresses count up from first in each maker's own range, so the same
@@ -265,30 +266,28 @@ func (r roster) parse(text string) (*phone, error) {
 	if len(mac) != 12 || strings.Trim(mac, "0123456789abcdef") != "" {
 		return nil, errors.New("a MAC address has 12 hexadecimal digits")
 	}
-	s, err := r.sequence(mac, strings.ToLower(fields[1]))
+	maker, err := r.maker(mac, strings.ToLower(fields[1]))
 	if err != nil {
 		return nil, err
 	}
-	models := s.models(fields[2])
-	if len(models) == 0 {
-		return nil, fmt.Errorf("%s has no simulated model of that name; --list shows them", s.Maker)
+	for _, s := range r.sequences {
+		if models := s.models(fields[2]); s.Maker == maker && len(models) > 0 {
+			return newPhone(mac, s, models[0], r.world), nil
+		}
 	}
-	return newPhone(mac, s, models[0], r.world), nil
+	return nil, fmt.Errorf("%s has no simulated model of that name; --list shows them", maker)
 }
 
-func (r roster) sequence(mac, maker string) (*sequence, error) {
+// maker is the one that is written beside the address, or that the address is of.
+func (r roster) maker(mac, written string) (string, error) {
 	for _, s := range r.sequences {
-		if maker == s.Maker {
-			return s, nil
-		}
-		for _, oui := range s.OUI {
-			if maker == "" && strings.HasPrefix(mac, oui) {
-				return s, nil
-			}
+		of := func(oui string) bool { return strings.HasPrefix(mac, oui) }
+		if written == s.Maker || written == "" && slices.ContainsFunc(s.OUI, of) {
+			return s.Maker, nil
 		}
 	}
-	if maker != "" {
-		return nil, fmt.Errorf("no such maker; known are %s", makerNames(r.sequences))
+	if written != "" {
+		return "", fmt.Errorf("no such maker; known are %s", makerNames(r.sequences))
 	}
-	return nil, errors.New("the address is of no known maker: write the maker after it")
+	return "", errors.New("the address is of no known maker: write the maker after it")
 }

@@ -121,7 +121,7 @@ func (p *phone) report() phoneReport {
 	out := phoneReport{MAC: colons(p.mac), Maker: p.seq.Maker, Model: p.model.ID, Lines: []lineReport{}}
 	for _, l := range p.lines {
 		out.Lines = append(out.Lines, lineReport{
-			AOR: "sip:" + l.account.user + "@" + l.account.domain, AuthUser: l.account.auth,
+			AOR: "sip:" + l.account.User + "@" + l.account.Domain, AuthUser: l.account.Auth,
 			Contact: l.contact(), Algorithm: l.challenge.algorithm, Expires: l.granted,
 		})
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"offhook/provisioning/family"
+
+	"offhook/cmd/bootstorm/phonefile"
 )
 
 // TestTemplatesAreUnderstood has every simulated model read what the templates say for each made-up phone, and compares
@@ -62,7 +64,8 @@ func catalogModel(t *testing.T, f *family.Family, m *phoneModel) family.Model {
 
 func understand(t *testing.T, c *family.Catalog, f *family.Family, seq *sequence, model int, want family.Phone) {
 	t.Helper()
-	var served []file
+	s := newSite(t, nil, "HOST:PORT")
+	want.BaseURL = s.URL + "/" // files name further files by address
 	for _, named := range f.FilesOf(want.Model, want.MAC) {
 		text, err := c.Render(f, named.File, want)
 		if errors.Is(err, family.ErrAbsent) {
@@ -71,9 +74,8 @@ func understand(t *testing.T, c *family.Catalog, f *family.Family, seq *sequence
 		if err != nil {
 			t.Fatal(err)
 		}
-		served = append(served, file{"(?i:" + regexp.QuoteMeta(named.Path) + ")", strings.ReplaceAll(string(text), "$", "$$")})
+		s.files = append(s.files, file{"(?i:" + regexp.QuoteMeta(named.Path) + ")", strings.ReplaceAll(string(text), "$", "$$")})
 	}
-	s := newSite(t, served, "HOST:PORT")
 	w, err := (&cli{HTTP: s.URL, Timeout: 5 * time.Second}).world(&progress{requests: &atomic.Int64{}})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +92,7 @@ func understand(t *testing.T, c *family.Catalog, f *family.Family, seq *sequence
 	}
 }
 
-func compareAccount(t *testing.T, want family.Account, got account) {
+func compareAccount(t *testing.T, want family.Account, got phonefile.Account) {
 	t.Helper()
 	next := want.Server
 	if want.OutboundProxy.Host != "" {
@@ -103,13 +105,13 @@ func compareAccount(t *testing.T, want family.Account, got account) {
 		return fmt.Sprintf("%s auth %s via %s:%d %s for %d s", user, auth, host, cmp.Or(port, 5060), cmp.Or(transport, "udp"), expires)
 	}
 	w := show(want.User, want.AuthUser, next.Host, next.Port, next.Transport, want.Expires)
-	if g := show(got.user, got.auth, got.host, got.port, got.transport, got.expires); g != w {
+	if g := show(got.User, got.Auth, got.Host, got.Port, got.Transport, got.Expires); g != w {
 		t.Errorf("account %d:\n%s\nwant\n%s", want.Index, g, w)
 	}
-	if got.domain != want.Domain && got.domain != want.Server.Host {
-		t.Errorf("account %d: domain %s, want %s or %s", want.Index, got.domain, want.Domain, want.Server.Host)
+	if got.Domain != want.Domain && got.Domain != want.Server.Host {
+		t.Errorf("account %d: domain %s, want %s or %s", want.Index, got.Domain, want.Domain, want.Server.Host)
 	}
-	if got.password.reveal() != want.Password.Reveal() {
-		t.Errorf("account %d: password %q, want %q", want.Index, got.password.reveal(), want.Password.Reveal())
+	if got.Password.Reveal() != want.Password.Reveal() {
+		t.Errorf("account %d: password %q, want %q", want.Index, got.Password.Reveal(), want.Password.Reveal())
 	}
 }
