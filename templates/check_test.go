@@ -72,8 +72,8 @@ func TestFamiliesAreComplete(t *testing.T) {
 		if f.Guide == "" || len(f.Examples) == 0 {
 			t.Errorf("%s: guide and examples are wanted", f.ID)
 		}
-		if !soft && (f.Resync.Event == "" || len(f.OUI) == 0) { // a program has no MAC, and most fetch at their start only
-			t.Errorf("%s: resync event and oui are wanted", f.ID)
+		if !soft && len(f.OUI) == 0 { // a program has no MAC
+			t.Errorf("%s: oui is wanted", f.ID)
 		}
 		for _, file := range f.Files {
 			if !slices.ContainsFunc(f.Models, func(m family.Model) bool { return m.Golden && file.For(m) }) {
