@@ -171,7 +171,7 @@ type learner struct {
 
 // Bounds of learning. An answer waits for its facts to be written at most maxWait; then they follow.
 const (
-	maxWait    = 300 * time.Millisecond
+	maxWait    = time.Second
 	maxPending = 16 << 10
 	retryAfter = 5 * time.Second
 )
