@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -35,7 +34,6 @@ type app struct {
 	catalog   *family.Live
 	phones    *provisioning.Service
 	registrar *sip.Server
-	api       http.Handler
 
 	serve  []service // in the order in which they start
 	onStop []step    // torn down in reverse
