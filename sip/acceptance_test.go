@@ -238,6 +238,14 @@ func TestItem24Keepalives(t *testing.T) {
 	}
 }
 
+func TestItem24KeepIsNegotiated(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	if got := expect(t, c.raw(c.edit(";rport", ";rport;keep")), 401, "").get("via"); !strings.Contains(got, ";keep=25;") {
+		t.Errorf("Via is %q", got)
+	}
+}
+
 func TestItem25RetransmissionsGetTheSameToTag(t *testing.T) {
 	r := start(t)
 	c := r.udp()

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
 	"offhook/sip/location"
 	"offhook/sip/wire"
@@ -41,10 +42,7 @@ func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
 		return nil, w.reply(in, 403, "Forbidden")
 	}
 	if !w.verify(account, user) {
-		w.s.guard.failed(in.source, user, now)
-		if account != nil {
-			account.Fail(now.UnixMilli())
-		}
+		w.wrong(in, account, user, now)
 		return nil, w.challenge(in, false)
 	}
 	mark := c.Mark(w.s.recent.seed, in.source)
@@ -53,6 +51,27 @@ func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
 	}
 	w.s.guard.passed(in.source, user)
 	return account, nil
+}
+
+// wrong counts wrong credentials. It says so the first time, the second, the fourth and so on: a phone that tries all day
+// fills no log.
+func (w *worker) wrong(in *inbound, account *location.Account, user []byte, now time.Time) {
+	times := w.s.guard.failed(in.source, user, now)
+	tell := times&(times-1) == 0
+	switch {
+	case account == nil && tell:
+		w.s.log.Warn("phone refused: no line has this user name", "username", string(clip(user, 64)), "source", in.source, "times", times)
+	case account == nil:
+	default:
+		account.Fail(now.UnixMilli())
+		if tell {
+			w.s.log.Warn("phone refused: wrong secret", "line", account.LineID, "source", in.source, "times", times)
+			w.s.queue.put(location.Change{Kind: "auth_failing", Registration: fleet.Registration{
+				LineID: account.LineID, AOR: account.AOR(), Source: in.source.String(), Transport: in.transport.String(),
+				UserAgent: string(clip(w.msg.Value(wire.UserAgent), 200)), Contact: string(clip(w.msg.Value(wire.Contact), 200)),
+			}})
+		}
+	}
 }
 
 // findCredentials picks the header for our realm among those that there are (RFC 3261 section 22.2).

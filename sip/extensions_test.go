@@ -254,3 +254,51 @@ func TestItem63UnsubscribeAndLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestItem68OverloadServesRegisteredPhonesFirst(t *testing.T) {
+	r := start(t, func(c *Config) { c.Limits.NewPerSecond = 2 })
+	old := r.udp()
+	expect(t, old.do(r.line, register{}), 200, "")
+	waits := map[string]bool{}
+	for range 12 {
+		res := r.udp().do(addLine(t, r.store, r.domain), register{to: "<sip:" + lastNumber(t, r) + "@" + testDomain + ">"})
+		if res.code == 503 {
+			waits[res.get("retry-after")] = true
+		}
+	}
+	if len(waits) < 3 {
+		t.Errorf("phones were told to wait %v: they would come back together", waits)
+	}
+	expect(t, old.do(r.line, register{}), 200, "")
+}
+
+// lastNumber is the number of the line that was made last.
+func lastNumber(t *testing.T, r *rig) string {
+	t.Helper()
+	number := ""
+	for l := range r.store.Snap().Lines("") {
+		number = max(number, l.Number)
+	}
+	return number
+}
+
+func TestEventsTellWhatHappenedToTheDevice(t *testing.T) {
+	events := make(chan fleet.Event, 16)
+	r := start(t, func(c *Config) { c.Event = func(_ string, e fleet.Event) { events <- e } })
+	r.withDevice("001565abcdef")
+	c := r.udp()
+	expect(t, c.do(guess(r.line, "wrong"), register{}), 401, "")
+	expect(t, c.do(r.line, register{}), 200, "")
+	expect(t, c.do(r.line, register{}), 200, "")
+	expect(t, c.do(r.line, register{extra: []string{"Expires: 0"}}), 200, "")
+	for _, want := range []string{"auth_failing", "registered", "unregistered"} {
+		select {
+		case e := <-events:
+			if e.Type != want || e.Peer != c.conn.LocalAddr().String() || !strings.Contains(e.Reason, "sip:101@example.test") {
+				t.Errorf("event is %+v, want %s", e, want)
+			}
+		case <-time.After(quick):
+			t.Fatalf("no event %s", want)
+		}
+	}
+}

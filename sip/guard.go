@@ -66,8 +66,8 @@ func (g *guard) slowed(source netip.AddrPort, user []byte, now time.Time) bool {
 
 func (g *guard) slot(key uint64) *[4]pair { return &g.pairs[key>>1%uint64(len(g.pairs))] }
 
-// failed counts a wrong answer.
-func (g *guard) failed(source netip.AddrPort, user []byte, now time.Time) {
+// failed counts a wrong answer and returns how many the pair has given in a row.
+func (g *guard) failed(source netip.AddrPort, user []byte, now time.Time) uint32 {
 	key, userKey, netKey := g.keys(source, user)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -84,6 +84,7 @@ func (g *guard) failed(source netip.AddrPort, user []byte, now time.Time) {
 		p.until = now.Add(min(wait, longestWait)).UnixMilli()
 	}
 	p.latest = now.UnixMilli()
+	return p.wrong
 }
 
 // find returns the pair's place, or that of the one that has been quiet longest.

@@ -26,6 +26,8 @@ type Limits struct {
 	Unauthenticated          int           // answers a second to all who have not shown credentials; 20,000
 	UnauthenticatedPerSource int           // the same for one address (IPv6: one /64); 1,000
 
+	NewPerSecond int // phones a second that may register anew; more are told to come back later; 5,000
+
 	NotifyRate int // NOTIFYs a second in a bulk; 20
 }
 
@@ -52,6 +54,7 @@ func (l Limits) withDefaults() Limits {
 	l.StrangerLife = or(l.StrangerLife, 60*time.Second)
 	l.Unauthenticated = or(l.Unauthenticated, 20_000)
 	l.UnauthenticatedPerSource = or(l.UnauthenticatedPerSource, 1_000)
+	l.NewPerSecond = or(l.NewPerSecond, 5_000)
 	l.NotifyRate = or(l.NotifyRate, 20)
 	return l
 }

@@ -79,7 +79,9 @@ func (s *Server) tell(c location.Change) {
 			At: s.cfg.Now(), Type: eventType(c.Kind), Reason: r.AOR + " " + reasons(c.Kind), Peer: r.Source, Transport: r.Transport,
 		})
 	}
-	s.notifyWatchers(c)
+	if c.Kind != "auth_failing" {
+		s.notifyWatchers(c)
+	}
 }
 
 func eventType(kind string) string {
@@ -88,6 +90,8 @@ func eventType(kind string) string {
 		return "registered"
 	case "replaced", "refreshed", "shortened":
 		return ""
+	case "auth_failing":
+		return kind
 	}
 	return "unregistered"
 }
@@ -96,6 +100,8 @@ func reasons(kind string) string {
 	switch kind {
 	case "created":
 		return "was registered"
+	case "auth_failing":
+		return "was tried with wrong credentials"
 	case "expired":
 		return "was not refreshed in time"
 	case "deactivated":

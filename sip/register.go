@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bytes"
+	"time"
 
 	"offhook/sip/location"
 	"offhook/sip/wire"
@@ -22,7 +23,11 @@ func (w *worker) register(in *inbound) []byte {
 		return w.reply(in, 403, "SIPS Needs TLS")
 	}
 	if !w.owns(account, to) { // step 4; the same for an address that nobody has (step 5)
+		w.s.log.Info("phone refused: it registers another address than its line's", "line", account.LineID, "source", in.source)
 		return w.reply(in, 403, "Forbidden")
+	}
+	if !account.Registered() && !w.s.arrivals.take(w.s.cfg.Now().UnixNano(), time.Second.Nanoseconds()/int64(w.s.limits.NewPerSecond), time.Second.Nanoseconds()) {
+		return w.overloaded(in)
 	}
 	w.request(in)
 	if f := w.readContacts(in, account); f.Bad() {
@@ -45,6 +50,14 @@ func (w *worker) register(in *inbound) []byte {
 	}
 	w.s.log.Error("registration could not be logged", "line", account.LineID, "error", err)
 	return w.reply(in, 500, "Server Internal Error")
+}
+
+// overloaded sends a phone that is not registered away for a while, each for another one (RFC 3261 section 21.5.4). Phones
+// that are registered are refreshed first: they may be in a call.
+func (w *worker) overloaded(in *inbound) []byte {
+	w.begin(in, 503, "Service Unavailable")
+	w.out = wire.NumberField(w.out, "Retry-After", 5+w.random.Int64N(25))
+	return w.end()
 }
 
 func (in *inbound) secure() bool { return in.transport == location.TLS || in.transport == location.WSS }

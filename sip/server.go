@@ -76,6 +76,7 @@ type Server struct {
 	workers  sync.Pool
 	budget   *budget
 	guard    *guard
+	arrivals bucket // of phones that were not registered
 	recent   recent
 	conns    *conns
 	clients  clients

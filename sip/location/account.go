@@ -65,6 +65,13 @@ func (a *Account) Owns(user, host []byte) bool {
 	return string(user) == a.number && (host == nil || string(host) == a.domain)
 }
 
+// Registered reports whether anything is bound.
+func (a *Account) Registered() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.bindings) > 0
+}
+
 // HA1 returns the hash of the account's credentials in a realm.
 func (a *Account) HA1(alg digest.Algorithm, realm []byte) digest.Hex {
 	a.mu.Lock()

@@ -40,13 +40,17 @@ func (m *Message) Response(dst []byte, code int, reason string, tag []byte, sour
 	return dst
 }
 
+// KeepAlive is how often, in seconds, a phone that offers keepalives should send one (RFC 6223 section 4.4): more often than
+// the shortest-lived NAT bindings end.
+const KeepAlive = 25
+
 // appendTo writes the header line with what the server adds to its first hop. A received that the client wrote itself is
 // replaced: it is the server's to say.
 func (hop Via) appendTo(dst []byte, source netip.AddrPort) []byte {
 	address := source.Addr().Unmap()
 	same := hostIs(hop.Host, address)
 	params := hop.raw[hop.params:hop.end]
-	if _, forged := FindParam(params, "received"); same && !hop.RPort && !forged {
+	if _, forged := FindParam(params, "received"); same && !hop.RPort && !hop.Keep && !forged {
 		return append(dst, hop.raw...)
 	}
 	dst = append(dst, hop.raw[:hop.params]...)
@@ -55,17 +59,23 @@ func (hop Via) appendTo(dst []byte, source netip.AddrPort) []byte {
 		if !ok {
 			break
 		}
-		if !EqualFold(p.Name, "received") && !EqualFold(p.Name, "rport") {
+		if !EqualFold(p.Name, "received") && !EqualFold(p.Name, "rport") && !EqualFold(p.Name, "keep") {
 			dst = append(dst, p.Raw...)
 		}
 		params = rest
+	}
+	if hop.Keep {
+		dst = append(dst, ";keep="...)
+		dst = strconv.AppendInt(dst, KeepAlive, 10)
 	}
 	if hop.RPort {
 		dst = append(dst, ";rport="...)
 		dst = strconv.AppendUint(dst, uint64(source.Port()), 10)
 	}
-	dst = append(dst, ";received="...)
-	dst = address.WithZone("").AppendTo(dst)
+	if !same || hop.RPort {
+		dst = append(dst, ";received="...)
+		dst = address.WithZone("").AppendTo(dst)
+	}
 	return append(dst, hop.raw[hop.end:]...)
 }
 
