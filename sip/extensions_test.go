@@ -49,7 +49,7 @@ func TestItem60Outbound(t *testing.T) {
 	if res.get("require") != "outbound" || res.get("flow-timer") != "120" {
 		t.Errorf("Require is %q, Flow-Timer %q", res.get("require"), res.get("flow-timer"))
 	}
-	res = expect(t, c.do(r.line, register{callID: "reboot@x", contact: "<sip:other@192.0.2.9>;reg-id=1;" + instance, extra: outbound}), 200, "")
+	expect(t, c.do(r.line, register{callID: "reboot@x", contact: "<sip:other@192.0.2.9>;reg-id=1;" + instance, extra: outbound}), 200, "")
 	if got := r.contacts(); !slices.Equal(got, []string{"sip:other@192.0.2.9"}) {
 		t.Errorf("the same flow should be replaced whatever its contact: %q", got)
 	}

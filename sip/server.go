@@ -140,6 +140,9 @@ func (c *Config) check() error {
 // Serve answers until Close. An error means that a listener died before.
 func (s *Server) Serve(ctx context.Context) error {
 	if !s.served.CompareAndSwap(false, true) {
+		if s.ctx.Err() != nil {
+			return nil // Close came first
+		}
 		return errors.New("sip: Serve was called before")
 	}
 	defer close(s.done)
