@@ -17,7 +17,9 @@ func (c *fieldChecker) call(id *parse.IdentifierNode, nodes []parse.Node, args [
 		fn = tables{}.funcs()[id.Ident]
 	}
 	t := reflect.TypeOf(fn)
-	c.refuseSecrets(id, args)
+	if id.Ident != "fits" {
+		c.refuseSecrets(id, args)
+	}
 	c.count(id, t, len(args))
 	for i, a := range args {
 		if p := parameter(t, i); p != nil && !passes(a, p) {

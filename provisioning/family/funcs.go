@@ -1,9 +1,11 @@
 package family
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -12,7 +14,7 @@ import (
 )
 
 // functions are what a template may call beside text/template's own and, or, not, eq, ne, lt, le, gt, ge, len,
-// index, slice, print and printf. templates/README.md lists them with examples. None takes a Secret.
+// index, slice, print and printf. templates/README.md lists them with examples. None but fits takes a Secret.
 var functions = template.FuncMap{
 	"upper":       strings.ToUpper,
 	"lower":       strings.ToLower,
@@ -41,6 +43,8 @@ var functions = template.FuncMap{
 	"minutes":     func(seconds int) int { return (seconds + 59) / 60 },
 	"hours":       func(seconds int) int { return seconds / 3600 },
 	"hostport":    hostport,
+	"urlPart":     urlPart,
+	"fits":        fits,
 }
 
 // builtins are those of text/template's functions that a template may use. html, js and urlquery would escape
@@ -153,6 +157,30 @@ func hostport(e Endpoint) string {
 	}
 	return net.JoinHostPort(e.Host, strconv.Itoa(e.Port))
 }
+
+// urlPart takes an address apart for phones that are told it in pieces: scheme, host, port (the scheme's own if the
+// address has none) or path, without the slash in front.
+func urlPart(part, address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "", errors.New("urlPart wants an address like http://host/path")
+	}
+	switch part {
+	case "scheme":
+		return u.Scheme, nil
+	case "host":
+		return u.Hostname(), nil
+	case "port":
+		return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]), nil
+	case "path":
+		return strings.TrimPrefix(u.EscapedPath(), "/"), nil
+	}
+	return "", fmt.Errorf("urlPart knows scheme, host, port and path, not %q", part)
+}
+
+// fits says whether a secret has none of the characters that a file cannot carry. It is the one function that may be
+// given a secret: the template leaves out what would end a word or a quotation.
+func fits(s Secret, without string) bool { return !strings.ContainsAny(s.Reveal(), without) }
 
 // tables are a manifest's look-up tables, keys in lower case.
 type tables map[string]map[string]string

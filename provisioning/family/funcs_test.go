@@ -12,6 +12,7 @@ import (
 func TestFunctions(t *testing.T) {
 	yes, no := true, false
 	data := map[string]any{
+		"Secret": NewSecret("hush"), "None": Secret(nil), "URL": "https://prov.example.test:8443/t/2h7f9q/",
 		"MAC": "02ac3e00a1b2", "Yes": &yes, "No": &no, "Unset": (*bool)(nil), "N": ptr(46), "Zero": 0, "List": []string{"pcma", "g722"},
 		"Host": Endpoint{Host: "sip.example.test"}, "HostPort": Endpoint{Host: "sip.example.test", Port: 5060}, "V6": Endpoint{Host: "2001:db8::1"}, "V6Port": Endpoint{Host: "2001:db8::1", Port: 5061},
 	}
@@ -45,11 +46,16 @@ func TestFunctions(t *testing.T) {
 		`{{clockOffset 3600}} {{clockOffset -12600}} {{clockOffset 0}}`:                                              "+01:00 -03:30 +00:00",
 		`{{minutes 3600}} {{minutes 61}} {{hours 7199}}`:                                                             "60 2 1",
 		`{{hostport .Host}} {{hostport .HostPort}}`:                                                                  "sip.example.test sip.example.test:5060",
-		`{{hostport .V6}} {{hostport .V6Port}}`:                                                                      "[2001:db8::1] [2001:db8::1]:5061",
-		`{{lookup "language" "de"}} {{lookup "language" "DE-at"}} {{lookup "language" "pt-BR"}}`:                     "German German Brazilian",
-		`{{lookup "language" "fr" "English"}}`:                                                                       "English",
-		`{{lookup "language" "fr"}}`:                                                                                 `![table.language] has no entry for "fr": add one, or a last argument to lookup`,
-		`{{known "language" "pt-PT"}} {{known "language" ""}} {{known "tone" "DE"}}`:                                 "true false false",
+		`{{fits .Secret "x\""}} {{fits .Secret "u"}} {{fits .None "x"}}`:                                             "true false true",
+		`{{urlPart "scheme" .URL}} {{urlPart "host" .URL}} {{urlPart "port" .URL}} {{urlPart "path" .URL}}`:          "https prov.example.test 8443 t/2h7f9q/",
+		`{{urlPart "port" "http://a/"}} {{urlPart "port" "https://[::1]"}}.{{urlPart "path" "http://a/"}}.`:          "80 443..",
+		`{{urlPart "query" .URL}}`:              `!urlPart knows scheme, host, port and path, not "query"`,
+		`{{urlPart "host" .MAC}}`:               "!urlPart wants an address like http://host/path",
+		`{{hostport .V6}} {{hostport .V6Port}}`: "[2001:db8::1] [2001:db8::1]:5061",
+		`{{lookup "language" "de"}} {{lookup "language" "DE-at"}} {{lookup "language" "pt-BR"}}`: "German German Brazilian",
+		`{{lookup "language" "fr" "English"}}`:                                                   "English",
+		`{{lookup "language" "fr"}}`:                                                             `![table.language] has no entry for "fr": add one, or a last argument to lookup`,
+		`{{known "language" "pt-PT"}} {{known "language" ""}} {{known "tone" "DE"}}`:             "true false false",
 	}
 	tables := newTables(map[string]map[string]string{"language": {"de": "German", "pt": "Portuguese", "pt-BR": "Brazilian"}})
 	for text, want := range tests {

@@ -67,6 +67,7 @@ type Identify struct {
 	Code      bool     `toml:"code"`       // the model group holds a Model.Codes value, to be looked up
 	Strip     []string `toml:"strip"`      // prefixes to drop from the model group before look-up: 'SIP-'
 	Weak      bool     `toml:"weak"`       // a shape that other makers use too: counts only when the OUI of its MAC, or the path's, agrees
+	Dots      bool     `toml:"dots"`       // underscores in the version stand for dots
 	NoVersion bool     `toml:"no_version"` // the version seen here is not the firmware's (a boot loader's)
 	Common    bool     `toml:"common"`     // the same request comes from several models: the model is not claimed
 }

@@ -151,6 +151,9 @@ func (f *Family) read(r *rule, text string, at []int, path bool) sighting {
 	if !r.NoVersion {
 		s.version = group(r.version)
 	}
+	if r.Dots {
+		s.version = strings.ReplaceAll(s.version, "_", ".")
+	}
 	if !r.Common {
 		s.model = f.named(r, group(r.model), path)
 	}

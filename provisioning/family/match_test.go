@@ -200,6 +200,14 @@ func TestOwnersShape(t *testing.T) {
 	}
 }
 
+// TestDots: a version that is written with underscores is known by its dots.
+func TestDots(t *testing.T) {
+	c, _ := replaced(t, nil, "[[identify]]\nvci   = '^acme-horn$'", "[[identify]]\nvci = '^acme_(?P<model>[a-z]+)_(?P<version>[0-9_]+)$'\ndots = true\n\n[[identify]]\nvci   = '^acme-horn$'")
+	if got, want := claims(c.Identify(Evidence{Proto: "dhcp", VCI: "acme_horn_1_2_0_7"})), "acme Horn 1.2.0.7 - -"; got != want {
+		t.Errorf("claims %q, want %q", got, want)
+	}
+}
+
 func FuzzIdentify(f *testing.F) {
 	f.Add("/02ac3e000001.cfg?mac=x", "Acme A100/1.0 02:ac:3e:00:00:01", "acme-horn", true)
 	f.Add(`\unit%3a02-ac-3e-00-00-01`, "OEM x", "", false)

@@ -89,6 +89,9 @@ func (v *validator) options(path string, row *Identify, r rule) {
 	if len(row.Strip) > 0 && r.model < 0 {
 		v.fault(path+".strip", "strip shortens the model group, but the expression has none")
 	}
+	if row.Dots && r.version < 0 {
+		v.fault(path+".dots", "dots is about the version, but the expression has no group for it")
+	}
 	if row.NoVersion && r.version >= 0 {
 		v.fault(path+".no_version", "no_version drops the version, but the expression has a group for it: keep one")
 	}
