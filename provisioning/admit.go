@@ -161,7 +161,11 @@ func (s *Service) wait(q *inquiry) {
 // written behind the answer's back, so that the time of the answer does not tell that there is one.
 func (s *Service) tellRefused(q *inquiry, known *view, inside bool) {
 	reason := s.whyRefused(q, known, inside)
-	s.log.LogAttrs(q.ctx, slog.LevelWarn, "phone refused", slog.String("front", q.Transport), slog.String("mac", q.mac.String()),
+	level := slog.LevelWarn
+	if q.mac == "" {
+		level = slog.LevelDebug // an optional file that nobody serves, or a stranger: no phone of ours waits for it
+	}
+	s.log.LogAttrs(q.ctx, level, "phone refused", slog.String("front", q.Transport), slog.String("mac", q.mac.String()),
 		slog.String("model", clean(q.id.Model.Value)), slog.String("peer", q.Peer.String()), slog.String("file", q.file), slog.String("reason", reason))
 	if known != nil {
 		s.learner.running.Go(func() { s.noteRefused(q, known, reason) })

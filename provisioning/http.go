@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -114,8 +115,17 @@ func (f *httpFront) request(r *http.Request) Request {
 	}
 	return Request{
 		Transport: transport, Method: r.Method, Path: target(r), UserAgent: r.UserAgent(), Peer: peer, Hidden: hidden,
-		Authorization: r.Header.Get("Authorization"), IfNoneMatch: r.Header.Get("If-None-Match"),
+		Authorization: r.Header.Get("Authorization"), IfNoneMatch: r.Header.Get("If-None-Match"), CertSubject: subject(r.TLS),
 	}
+}
+
+// subject is that of a client certificate which one of the makers' authorities has signed; one that only claims to be is
+// none. RFC 2253 form, as manifests match it.
+func subject(c *tls.ConnectionState) string {
+	if c == nil || len(c.VerifiedChains) == 0 {
+		return ""
+	}
+	return c.VerifiedChains[0][0].Subject.String()
 }
 
 // target is the path as the phone sent it; one that sends a whole URL (RFC 9112 section 3.2.2) means the same.

@@ -62,7 +62,7 @@ type Request struct {
 	Path          string // as sent, still escaped, with its query
 	UserAgent     string
 	VCI           string     // DHCP option 60, where a relay tells it
-	CertSubject   string     // subject of a verified client certificate; "" = none. No front sets it yet.
+	CertSubject   string     // subject of a verified client certificate; "" = none.
 	Peer          netip.Addr // where it came from, as far as that is known
 	Hidden        bool       // Peer is a proxy's, so it proves nothing about the phone
 	Authorization string     // header, as sent
