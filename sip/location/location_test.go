@@ -1,0 +1,229 @@
+package location
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"offhook/provisioning/fleet"
+)
+
+// memory is a journal for one test.
+type memory struct {
+	rev uint64
+	all map[[2]string][]byte
+}
+
+func (m *memory) Load(_ context.Context, put func(fleet.Entry) error) (uint64, error) {
+	for k, v := range m.all {
+		if err := put(fleet.Entry{Table: k[0], ID: k[1], Value: v}); err != nil {
+			return 0, err
+		}
+	}
+	return m.rev, nil
+}
+
+func (m *memory) Append(_ context.Context, _ uint64, entries []fleet.Entry) error {
+	for _, e := range entries {
+		m.all[[2]string{e.Table, e.ID}] = e.Value
+	}
+	m.rev++
+	return nil
+}
+
+func (m *memory) Close() error { return nil }
+
+// newStore has a domain with lines 101, 102, ...
+func newStore(t testing.TB, lines int) (*fleet.Store, []fleet.Line) {
+	t.Helper()
+	s, err := fleet.Open(context.Background(), fleet.Options{
+		Journal: &memory{all: map[[2]string][]byte{}}, Key: make([]byte, fleet.KeySize), Now: time.Now, Rand: rand.Reader,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []fleet.Line
+	err = s.Update(context.Background(), func(tx *fleet.Tx) error {
+		d, err := tx.PutDomain(fleet.Domain{Name: "example.test", Plan: fleet.NumberingPlan{Ranges: []fleet.Range{{From: "10001", To: "99999"}}}})
+		if err != nil {
+			return err
+		}
+		u, err := tx.PutUser(fleet.User{DomainID: d.ID, Purpose: "person", FirstName: "A", Scope: "basic_user",
+			Permissions: fleet.AdminPermissions{Mode: "none"}, ExtensionNumber: "99999"})
+		for i := range lines {
+			if err != nil {
+				return err
+			}
+			var l fleet.Line
+			l, err = tx.PutLine(fleet.Line{UserID: u.ID, Number: fmt.Sprint(10001 + i)})
+			out = append(out, l)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, out
+}
+
+func open(t testing.TB, path string, s *fleet.Store, now func() time.Time) *Table {
+	t.Helper()
+	table, err := Open(path, s, now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func request(contact string, cseq uint32, expires int64) *Request {
+	r := &Request{}
+	r.Reset()
+	r.CallID, r.CSeq, r.UserAgent = []byte("call-0123456789@192.0.2.1"), cseq, []byte("Desk T46 66.85.0.5")
+	r.Source = netip.MustParseAddrPort("192.0.2.1:5060")
+	r.Contacts = append(r.Contacts, Contact{URI: []byte(contact), Params: []byte(`;+sip.instance="<urn:uuid:00000000-0000-1000-8000-001565abcdef>"`), Expires: expires})
+	return r
+}
+
+func register(t testing.TB, table *Table, l fleet.Line, r *Request, want Outcome) {
+	t.Helper()
+	got, err := table.Register(table.Line(l.ID), r)
+	if got != want {
+		t.Fatalf("outcome is %v, want %v (%v)", got, want, err)
+	}
+}
+
+func TestUnloggedChangesNothing(t *testing.T) {
+	s, lines := newStore(t, 1)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	register(t, table, lines[0], request("sip:a@h", 1, 600), Done)
+	before := table.Bindings(lines[0].ID)
+	if err := table.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	register(t, table, lines[0], request("sip:b@h", 2, 600), Unlogged)
+	register(t, table, lines[0], request("sip:a@h", 2, 900), Unlogged)
+	register(t, table, lines[0], request("sip:a@h", 2, 0), Unlogged)
+	if after := table.Bindings(lines[0].ID); len(after) != 1 || after[0] != before[0] {
+		t.Errorf("before %+v\nafter %+v", before, after)
+	}
+}
+
+func TestContactsThatAreBothLikeAThird(t *testing.T) {
+	s, lines := newStore(t, 1)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	defer table.Close()
+	register(t, table, lines[0], request("sip:a@h", 1, 600), Done)
+	r := request("sip:a@h;x=1", 2, 600)
+	r.Contacts = append(r.Contacts, Contact{URI: []byte("sip:a@h;x=2"), Expires: 600})
+	register(t, table, lines[0], r, Done)
+	if got := table.Bindings(lines[0].ID); len(got) != 2 {
+		t.Errorf("bound are %+v", got)
+	}
+}
+
+func TestRewriteWhilePhonesRegister(t *testing.T) {
+	s, lines := newStore(t, 20)
+	path := filepath.Join(t.TempDir(), "log")
+	table := open(t, path, s, time.Now)
+	done := make(chan bool)
+	for part := range 2 {
+		go func() {
+			for n := range uint32(300) {
+				for i, l := range lines {
+					if i%2 == part {
+						register(t, table, l, request(fmt.Sprintf("sip:c%d@h", n%3), n+1, int64(600*(n%2))), Done)
+					}
+				}
+			}
+			done <- true
+		}()
+	}
+	for range 20 {
+		if err := table.Compact(); err != nil {
+			t.Error(err)
+		}
+	}
+	<-done
+	<-done
+	before := map[string][]Binding{}
+	for _, l := range lines {
+		before[l.ID] = table.Bindings(l.ID)
+	}
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	table = open(t, path, s, time.Now)
+	defer table.Close()
+	for id, want := range before {
+		got := table.Bindings(id)
+		if len(got) != len(want) {
+			t.Fatalf("%d bindings came back, want %d", len(got), len(want))
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Errorf("came back %+v\nwant %+v", got[i], want[i])
+			}
+		}
+	}
+}
+
+// TestMemory holds the design's budget of 1 KB a binding, the account of its line counted in.
+func TestMemory(t *testing.T) {
+	const count = 5000
+	s, lines := newStore(t, count)
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC() // the second one frees what only pools held
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	defer table.Close()
+	for i, l := range lines {
+		register(t, table, l, request(fmt.Sprintf("sip:%s@192.0.2.1:%d;transport=udp", l.Number, 1024+i), 1, 600), Done)
+	}
+	each := (int64(heap()) - int64(before)) / count
+	t.Logf("%d bytes a binding", each)
+	if each < 200 || each > 1024 {
+		t.Errorf("%d bytes a binding, want at most 1024, and less than 200 is a fault of the measurement", each)
+	}
+	runtime.KeepAlive(s)
+	runtime.KeepAlive(lines)
+}
+
+func FuzzReplay(f *testing.F) {
+	var rec record
+	rec.begin("lin_x")
+	rec.set(&Binding{ID: 7, Contact: "sip:a@h", Source: netip.MustParseAddrPort("[2001:db8::1]:5060"), Expires: 1})
+	rec.refresh(7, 2, 3, 4, 5)
+	rec.remove(7)
+	f.Add(rec.buf)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		table := &Table{lines: map[string]*Account{"lin_x": {LineID: "lin_x"}}}
+		if table.replay(data) != nil {
+			return
+		}
+		var again record
+		again.begin("lin_x")
+		a := table.lines["lin_x"]
+		for _, b := range a.bindings {
+			again.set(b)
+		}
+		second := &Table{lines: map[string]*Account{"lin_x": {LineID: "lin_x"}}}
+		if err := second.replay(again.buf); err != nil {
+			t.Fatalf("what was read cannot be written and read again: %v", err)
+		}
+		for i, b := range second.lines["lin_x"].bindings {
+			if *b != *a.bindings[i] {
+				t.Errorf("%+v came back as %+v", a.bindings[i], b)
+			}
+		}
+	})
+}
