@@ -107,6 +107,8 @@ func words(method, path, id string) (noun, verb string) {
 	switch {
 	case len(rest) == 0 && standard[method] != "":
 		return noun, standard[method]
+	case !item && rest[0] == "actions": // on many at once: "device resync-devices" beside "device resync ID"
+		return noun, id
 	case method == "GET" || method == "POST":
 		return noun, rest[len(rest)-1]
 	}

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -46,9 +48,27 @@ type server struct {
 	data  string
 	args  []string
 	cmd   *exec.Cmd
-	log   *bytes.Buffer
+	log   *output
 	addrs map[string]string
 	key   string
+}
+
+// output collects what a process prints, while it runs.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }
 
 // startServer serves on loopback with free ports and data in a directory of the test's own.
@@ -78,7 +98,7 @@ func (s *server) start() {
 		args = append(args, "--"+name, addr)
 	}
 	args = append(args, s.args...)
-	s.log = &bytes.Buffer{}
+	s.log = &output{}
 	s.cmd = exec.Command(filepath.Join(programs, "offhook"), args...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
@@ -91,6 +111,10 @@ func (s *server) start() {
 		}
 		return json.Unmarshal(raw, &s.addrs)
 	})
+	if i := slices.Index(s.args, "--admin-key"); i >= 0 {
+		s.key = s.args[i+1]
+		return
+	}
 	raw, err := os.ReadFile(filepath.Join(s.data, "admin-key"))
 	if err != nil {
 		s.t.Fatal(err)

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -48,17 +51,35 @@ func (c *serveCmd) Run(ctx context.Context, s std) error {
 	}
 	failed := app.Start()
 	log.Info("serving", "version", version, "addrs", app.Addrs(), "advertise", app.host)
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-		log.Info("stopping")
-	}
+	err = c.wait(ctx, app, failed, log)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	if stopErr := app.Stop(stop); err == nil {
 		err = stopErr
 	}
 	return err
+}
+
+// wait returns when the server must stop: nil because it was told to, or the failure. SIGHUP reads the templates again.
+func (c *serveCmd) wait(ctx context.Context, app *app, failed <-chan error, log *slog.Logger) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			log.Info("stopping")
+			return nil
+		case <-hangup:
+			if err := app.Reload(); err != nil {
+				log.Error("templates have faults, the old ones stay", "error", err)
+				continue
+			}
+			log.Info("templates read", "revision", app.catalog.Catalog().Revision())
+		}
+	}
 }
 
 func writeAddrs(path string, json []byte) error {

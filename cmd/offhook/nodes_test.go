@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// startRedis starts a real Redis on loopback.
+func startRedis(t *testing.T) (addr string, cmd *exec.Cmd) {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatal("redis-server is missing: install the Debian package redis-server")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	l.Close()
+	host, port := split(t, addr)
+	cmd = exec.Command(path, "--bind", host, "--port", port, "--dir", t.TempDir(), "--appendonly", "yes", "--save", "")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	eventually(t, "Redis listens", func() error {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	return addr, cmd
+}
+
+// TestTwoNodesOnOneRedis makes a user on one node and provisions the phone on the other; without Redis, phones are served
+// on and writes are refused.
+func TestTwoNodesOnOneRedis(t *testing.T) {
+	redis, process := startRedis(t)
+	shared := []string{"--redis", "redis://" + redis + "/0", "--secret-key", strings.Repeat("5a", 32), "--admin-key", "test-key"}
+	a, b := startServer(t, shared...), startServer(t, shared...)
+	created := a.createUser(testMAC)
+	device := at(t, created, "devices", 0, "id").(string)
+
+	fetch := func() (string, error) {
+		return peer(t, "curl", "-sSf", "-A", testAgent, "http://"+b.addrs["http"]+"/"+testFile)
+	}
+	eventually(t, "the other node serves the phone", func() error {
+		body, err := fetch()
+		if err == nil && !strings.Contains(body, "account.1.user_name = 101") {
+			err = errors.New(body)
+		}
+		return err
+	})
+	eventually(t, "the first node knows the model that the second one learnt", func() error {
+		if d := a.call("GET", "/v1/devices/"+device, nil, http.StatusOK); d["model"] != "T46S" {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+
+	if err := process.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = process.Wait()
+	if body, err := fetch(); err != nil || !strings.Contains(body, "account.1.password") {
+		t.Errorf("without Redis a known phone gets %v: %s", err, body)
+	}
+	refused := a.call("POST", "/v1/users", map[string]any{"first_name": "Max"}, http.StatusServiceUnavailable)
+	if refused["type"] == nil || !strings.Contains(refused["type"].(string), "/problems/") {
+		t.Errorf("without Redis a write is answered with %v, want a problem", refused)
+	}
+}
