@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -18,6 +19,9 @@ func fill(v reflect.Value, seed int) {
 		return
 	case *netip.Prefix:
 		*at = netip.MustParsePrefix(fmt.Sprintf("10.%d.0.0/16", seed))
+		return
+	case *json.RawMessage:
+		*at = json.RawMessage(fmt.Sprintf(`[{"id":"event %d"}]`, seed))
 		return
 	case *MAC:
 		*at = MAC(fmt.Sprintf("0015650000%02d", seed))
@@ -55,6 +59,9 @@ func fill(v reflect.Value, seed int) {
 // scramble changes everything that v shares by pointer, slice or map with the value that it was copied from.
 func scramble(v reflect.Value, seed int) {
 	switch v.Interface().(type) {
+	case json.RawMessage:
+		v.Index(0).SetUint('{')
+		return
 	case Secret, time.Time, netip.Prefix:
 		return // cannot be changed in place
 	}

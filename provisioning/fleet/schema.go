@@ -26,6 +26,10 @@ const (
 	tableDevices  = "devices"
 	tableProfiles = "profiles"
 	tableAPIKeys  = "api_keys"
+
+	tableIdempotency = "idempotency"
+	tableAudit       = "audit"
+	tableChain       = "audit_chain"
 )
 
 // Indexes beside "id".
@@ -44,13 +48,26 @@ const (
 	byToken     = "token"
 	byProfile   = "profile"
 	byHash      = "hash"
+	byTime      = "time"
 )
 
 // table is one noun's rows with their indexes.
 type table struct {
 	name    string
+	noun    string // in the audit log and the feed: "user"; "" = not told there
+	hidden  bool   // kept from those who watch: it tells of other records
 	decode  func([]byte) (record, error)
 	indexes []index
+}
+
+// index returns the index of a name, nil if there is none.
+func (t *table) index(name string) *index {
+	for i := range t.indexes {
+		if t.indexes[i].name == name {
+			return &t.indexes[i]
+		}
+	}
+	return nil
 }
 
 // index finds records by the keys that it computes. memdb does not enforce Unique on secondary indexes (two devices with
@@ -84,11 +101,12 @@ func decodeInto[T any, P interface {
 
 // schema lists the tables. Each index says why it is there by the question that it answers.
 func schema() []*table {
-	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable(), apiKeysTable()}
+	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable(), apiKeysTable(),
+		idempotencyTable(), auditTable(), chainTable()}
 }
 
 func domainsTable() *table {
-	return &table{name: tableDomains, decode: decodeInto[Domain], indexes: []index{
+	return &table{name: tableDomains, noun: "domain", decode: decodeInto[Domain], indexes: []index{
 		{name: byName, // which domain does a request name?
 			keys: func(r record) []string { return one(r.(*Domain).Name) },
 			unique: func(o record) error {
@@ -98,7 +116,7 @@ func domainsTable() *table {
 }
 
 func usersTable() *table {
-	return &table{name: tableUsers, decode: decodeInto[User], indexes: []index{
+	return &table{name: tableUsers, noun: "user", decode: decodeInto[User], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*User).DomainID) }},
 		{name: byExtension, // is a number taken, and by whom?
 			keys: func(r record) []string { u := r.(*User); return one(compound(u.DomainID, u.ExtensionNumber)) },
@@ -128,7 +146,7 @@ func usersTable() *table {
 }
 
 func linesTable() *table {
-	return &table{name: tableLines, decode: decodeInto[Line], indexes: []index{
+	return &table{name: tableLines, noun: "line", decode: decodeInto[Line], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Line).DomainID) }},
 		{name: byUser, keys: func(r record) []string { return one(r.(*Line).UserID) }},
 		{name: byExtension, // which line is an address of record?
@@ -145,7 +163,7 @@ func linesTable() *table {
 }
 
 func devicesTable() *table {
-	return &table{name: tableDevices, decode: decodeInto[Device], indexes: []index{
+	return &table{name: tableDevices, noun: "device", decode: decodeInto[Device], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Device).DomainID) }},
 		{name: byMAC, // which device asks for its file? Global: the request names no domain.
 			keys: func(r record) []string { return one(string(r.(*Device).MAC)) },
@@ -175,7 +193,7 @@ func devicesTable() *table {
 }
 
 func profilesTable() *table {
-	return &table{name: tableProfiles, decode: decodeInto[Profile], indexes: []index{
+	return &table{name: tableProfiles, noun: "profile", decode: decodeInto[Profile], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Profile).DomainID) }},
 		{name: byName,
 			keys: func(r record) []string {
@@ -189,7 +207,7 @@ func profilesTable() *table {
 }
 
 func apiKeysTable() *table {
-	return &table{name: tableAPIKeys, decode: decodeInto[APIKey], indexes: []index{
+	return &table{name: tableAPIKeys, noun: "api_key", decode: decodeInto[APIKey], indexes: []index{
 		{name: byHash, // who calls?
 			keys: func(r record) []string { return one(r.(*APIKey).Hash.Reveal()) },
 			unique: func(o record) error {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -46,7 +47,8 @@ type Store struct {
 	hints   hints
 }
 
-// Change is one record before and after a commit: values of the nouns (Device, not *Device), nil where there is none.
+// Change is one record before and after a commit: values of the nouns (Device, not *Device), nil where there is none. The
+// audit log and the feed are none of them.
 type Change struct {
 	Before, After any
 }
@@ -115,7 +117,7 @@ func (s *Store) lock(ctx context.Context) error {
 func (s *Store) unlock() { <-s.writer }
 
 // Update runs fn and then writes what it changed, to the journal first. An error from fn or from the journal leaves
-// everything as it was. fn may run again when another node wrote first, so it must have no effect but on tx and on
+// everything as it was. What fn does is in the audit log when it is done, on behalf of the Actor in ctx. fn may run again when another node wrote first, so it must have no effect but on tx and on
 // variables that it sets anew each time. ErrReadOnly: the journal is away; if errors.Is says ErrOutcome too, the change
 // may turn up later.
 func (s *Store) Update(ctx context.Context, fn func(*Tx) error) error {
@@ -145,8 +147,11 @@ func (s *Store) try(ctx context.Context, fn func(*Tx) error) error {
 	defer txn.Abort()
 	txn.TrackChanges()
 	rev := s.rev.Load()
-	tx := &Tx{Snap: Snap{txn: txn, store: s, at: rev, found: hints{}}, rev: rev + 1, now: s.opts.Now().UTC().Round(0)}
+	tx := &Tx{Snap: Snap{txn: txn, store: s, at: rev, found: hints{}}, rev: rev + 1, now: s.opts.Now().UTC().Round(0), actor: actorOf(ctx)}
 	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.history(txn.Changes()); err != nil {
 		return err
 	}
 	muts := txn.Changes()
@@ -326,7 +331,7 @@ func (s *Store) commit(txn *memdb.Txn, rev uint64, found hints) {
 	if len(fns) == 0 {
 		return
 	}
-	changes := changesOf(muts)
+	changes := s.changesOf(muts)
 	for _, fn := range fns {
 		fn(changes)
 	}
@@ -383,29 +388,21 @@ func (s *Store) Watch(fn func([]Change)) (cancel func()) {
 	}
 }
 
-func changesOf(muts memdb.Changes) []Change {
+func (s *Store) changesOf(muts memdb.Changes) []Change {
 	out := make([]Change, 0, len(muts))
 	for _, m := range muts {
+		if s.tables[m.Table].hidden {
+			continue
+		}
 		out = append(out, Change{Before: value(m.Before), After: value(m.After)})
 	}
 	return out
 }
 
-// value gives a record away as a value of its noun.
+// value gives a record away as a value of its noun, nil for none.
 func value(v any) any {
-	switch r := v.(type) {
-	case *Domain:
-		return r.clone()
-	case *User:
-		return r.clone()
-	case *Line:
-		return r.clone()
-	case *Device:
-		return r.clone()
-	case *Profile:
-		return r.clone()
-	case *APIKey:
-		return r.clone()
+	if r, ok := v.(record); ok {
+		return reflect.ValueOf(r.copied()).Elem().Interface()
 	}
 	return nil
 }

@@ -14,8 +14,11 @@ import (
 // iterators do not survive a write.
 type Tx struct {
 	Snap
-	rev uint64 // that it will have when it is written
-	now time.Time
+	rev    uint64 // that it will have when it is written
+	now    time.Time
+	actor  Actor
+	audits []AuditEvent // to be written at the end
+	chain  *chain       // nil until there is an audit event
 }
 
 // Now is the time of the transaction, in UTC.

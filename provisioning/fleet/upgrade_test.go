@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,9 +33,16 @@ func TestOldJournalsAreReadable(t *testing.T) {
 		writeJournal(t, now)
 	}
 	old := fleettest.Open(t, readJournal(t), clock)
-	if diff := cmp.Diff(fleettest.Dump(f.Store), fleettest.Dump(old)); diff != "" {
+	if diff := cmp.Diff(nouns(f.Store), nouns(old)); diff != "" {
 		t.Errorf("the old journal reads differently (-today's fixture +old):\n%s", diff)
 	}
+}
+
+// nouns leaves out what older versions did not write: the history of how the fixture came to be.
+func nouns(s *fleet.Store) map[string]any {
+	dump := fleettest.Dump(s)
+	maps.DeleteFunc(dump, func(k string, _ any) bool { return strings.HasPrefix(k, "audit/") })
+	return dump
 }
 
 func writeJournal(t *testing.T, j fleet.Journal) {

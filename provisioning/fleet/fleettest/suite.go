@@ -273,5 +273,8 @@ func Dump(s *fleet.Store) map[string]any {
 	for r := range snap.APIKeys("") {
 		out["api_keys/"+r.ID] = r
 	}
+	for r := range snap.AuditEvents("") {
+		out["audit/"+r.ID] = r
+	}
 	return out
 }

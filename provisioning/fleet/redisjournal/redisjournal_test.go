@@ -215,6 +215,9 @@ func TestNodesNeverGiveOutOneNumberTwice(t *testing.T) {
 			}
 			seen[u.ExtensionNumber] = true
 		}
+		if err := n.Snap().VerifyAudit(); err != nil {
+			t.Errorf("node %d: two writers, and the chain is not one: %v", i, err)
+		}
 	}
 }
 
