@@ -2,9 +2,7 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
-	"strings"
 
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
@@ -32,27 +30,41 @@ type notified struct {
 	Event    string `json:"event" doc:"the NOTIFY's Event header (RFC 6665)"`
 }
 
-// notify sends what the phone acts on; the event is the manifest's, the model's before the maker's.
-func (a *api) notify(ctx context.Context, id string, eventOf func(*family.Family, family.Model) string) (*plain[notified], error) {
+func (a *api) notify(ctx context.Context, id string, pick eventOf) (*plain[notified], error) {
 	d, err := a.device(ctx, a.snaps(), id)
 	if err != nil {
 		return nil, err
 	}
-	c := a.Catalog.Catalog()
-	f, ok := c.Family(d.Maker)
-	if !ok {
-		return nil, conflictAt("", "maker-unknown", "the maker of this device is not known yet: nothing that it would act on can be sent", "")
-	}
-	m, _ := c.Model(d.Maker, d.Model)
-	event := eventOf(f, m)
-	if event == "" || a.Notify == nil {
-		return nil, conflictAt("", "action-unsupported", "phones of this maker take no such message; restart the phone by hand", "")
+	event, err := a.tell(ctx, d, pick)
+	return &plain[notified]{Body: notified{DeviceID: d.ID, Event: event}}, err
+}
+
+// tell sends what the phone acts on, and says what that was.
+func (a *api) tell(ctx context.Context, d fleet.Device, pick eventOf) (string, error) {
+	event, err := a.messageFor(d, pick)
+	if err != nil {
+		return event, err
 	}
 	if err := a.Notify(ctx, d.ID, event); err != nil {
 		a.log.Info("a phone was not reached", "request_id", requestID(ctx), "device_id", d.ID, "event", event, "error", err)
-		return nil, conflictAt("", "device-unreachable", "the phone is not registered, or did not answer; it fetches its configuration by itself later", "")
+		return event, conflictAt("", "device-unreachable", "the phone is not registered, or did not answer; it fetches its configuration by itself later", "")
 	}
-	return &plain[notified]{Body: notified{DeviceID: d.ID, Event: event}}, nil
+	return event, nil
+}
+
+// messageFor is the event of the manifest, the model's before the maker's.
+func (a *api) messageFor(d fleet.Device, pick eventOf) (string, error) {
+	c := a.Catalog.Catalog()
+	f, ok := c.Family(d.Maker)
+	if !ok {
+		return "", conflictAt("", "maker-unknown", "the maker of this device is not known yet: nothing that it would act on can be sent", "")
+	}
+	m, _ := c.Model(d.Maker, d.Model)
+	event := pick(f, m)
+	if event == "" || a.Notify == nil {
+		return "", conflictAt("", "action-unsupported", "phones of this maker take no such message; restart the phone by hand", "")
+	}
+	return event, nil
 }
 
 type replaceInput struct {
@@ -156,53 +168,4 @@ func (a *api) listDeviceSettings(ctx context.Context, in *ByID) (*page[Setting],
 	}
 	values, err := a.Settings(d.ID)
 	return whole(values), err
-}
-
-type configInput struct {
-	ByID
-	Path string `query:"path" maxLength:"255" doc:"one of the files, as the list names it"`
-}
-
-// rendered is either the list of files or one of them.
-type rendered struct {
-	ContentType string `header:"Content-Type"`
-	Body        []byte
-}
-
-func (a *api) getDeviceConfig(ctx context.Context, in *configInput) (*rendered, error) {
-	d, err := a.device(ctx, a.snaps(), in.ID)
-	if err != nil {
-		return nil, err
-	}
-	if in.Path == "" {
-		return a.listFiles(d.ID)
-	}
-	if a.Preview == nil {
-		return nil, fleet.ErrNotFound
-	}
-	body, contentType, err := a.Preview(d.ID, in.Path)
-	if err != nil {
-		return nil, err
-	}
-	// A browser must never run what a template wrote: the file is shown as text, whatever the phone is told that it is.
-	if !strings.HasPrefix(contentType, "text/plain") {
-		contentType = "text/plain; charset=utf-8"
-	}
-	return &rendered{ContentType: contentType, Body: body}, nil
-}
-
-func (a *api) listFiles(deviceID string) (*rendered, error) {
-	var out struct {
-		Files []File `json:"files"`
-	}
-	out.Files = []File{}
-	if a.Files != nil {
-		files, err := a.Files(deviceID)
-		if err != nil {
-			return nil, err
-		}
-		out.Files = list(files)
-	}
-	b, err := json.Marshal(out)
-	return &rendered{ContentType: "application/json", Body: b}, err
 }

@@ -40,6 +40,8 @@ type Config struct {
 	AuthFailing       func(lineID string) bool
 	Files             func(deviceID string) ([]File, error)
 	Preview           func(deviceID, path string) (body []byte, contentType string, err error) // secrets masked
+	Served            func(deviceID, path string) (body []byte, at time.Time, err error)       // what the device fetched last, secrets masked; no time = not known
+	Uploads           func(deviceID string) ([]Upload, error)
 	Settings          func(deviceID string) ([]Setting, error)
 	ProvisioningState func(deviceID string) string
 	Notify            func(ctx context.Context, deviceID, event string) error // event is the family's, from its manifest
@@ -91,7 +93,10 @@ type Server struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // Run works off jobs until ctx ends.
-func (s *Server) Run(ctx context.Context) error { return s.jobs.serve(ctx) }
+func (s *Server) Run(ctx context.Context) error {
+	s.jobs.serve(ctx)
+	return nil
+}
 
 // New returns the server of the admin listener: the API below /v1, and /healthz, /readyz, /metrics and /openapi.json, which
 // answer without a key, because the listener is private by default and none of them tells a secret.
@@ -135,7 +140,9 @@ func (a *api) routes() {
 	a.userRoutes()
 	a.lineRoutes()
 	a.deviceRoutes()
+	a.fileRoutes()
 	a.actionRoutes()
+	a.bulkRoutes()
 	a.waitingRoutes()
 	a.domainRoutes()
 	a.profileRoutes()

@@ -210,8 +210,6 @@ func (a *api) deviceRoutes() {
 		summary: "What happened to a device, latest first"}, a.listDeviceEvents)
 	add(a, operation{method: http.MethodGet, path: "/v1/devices/{id}/settings", id: "list-device-settings", scope: "devices:read",
 		summary: "What a device gets, and the layer that each value comes from"}, a.listDeviceSettings)
-	add(a, operation{method: http.MethodGet, path: "/v1/devices/{id}/config", id: "get-device-config", scope: "devices:read",
-		summary: "The files that a device may fetch; with path, one of them as text, secrets masked"}, a.getDeviceConfig)
 }
 
 type listDevicesInput struct {

@@ -19,6 +19,7 @@ const (
 	keyRequestID contextKey = iota
 	keyCaller
 	keyOperation
+	keyCondition
 )
 
 func requestID(ctx context.Context) string {

@@ -44,7 +44,7 @@ func (a *api) createImport(ctx context.Context, in *importInput) (*made[job], er
 	if err != nil && in.Domain != "" {
 		return nil, err
 	}
-	j, err := a.jobs.add(callerOf(ctx), job{Kind: "user-import", Domain: d.Name, DryRun: in.DryRun, Total: len(s.rows), Warnings: s.warnings}, func(ctx context.Context, p *progress) error {
+	j, err := a.jobs.add(ctx, laneImports, job{Kind: "user-import", Domain: d.Name, DryRun: in.DryRun, Total: len(s.rows), Warnings: s.warnings}, func(ctx context.Context, p *progress) error {
 		return a.runImport(ctx, d.Name, s.rows, in.DryRun, p)
 	})
 	if err != nil {
@@ -207,18 +207,20 @@ func columnOf(pointer string) string {
 
 // verdict is what came of a row, or in a dry run would come.
 type verdict struct {
-	Row             int         `json:"row" doc:"line of the file"`
+	Row             int         `json:"row" doc:"line of the file; otherwise counted from 1"`
 	OK              bool        `json:"ok"`
 	UserID          string      `json:"user_id,omitempty"`
 	ExtensionNumber string      `json:"extension_number,omitempty"`
+	DeviceID        string      `json:"device_id,omitempty"`
+	Event           string      `json:"event,omitempty" doc:"what was sent to the device"`
 	Effects         []effect    `json:"effects,omitempty"`
-	Errors          []violation `json:"errors,omitempty" doc:"pointers name the column"`
+	Errors          []violation `json:"errors,omitempty" doc:"pointers of an import name the column"`
 }
 
 // job is work that goes on after its request was answered.
 type job struct {
 	ID         string     `json:"id"`
-	Kind       string     `json:"kind" enum:"user-import"`
+	Kind       string     `json:"kind" enum:"user-import,device-resync,device-reboot"`
 	State      string     `json:"state" enum:"queued,running,done,failed"`
 	Domain     string     `json:"domain" doc:"of rows that name none"`
 	DryRun     bool       `json:"dry_run"`

@@ -14,19 +14,7 @@ import (
 // imported sends a spreadsheet and waits for the job.
 func (o *office) imported(query, sheet string, headers ...string) tree {
 	o.t.Helper()
-	j := o.ok(202, "POST", "/v1/imports"+query, sheet, append([]string{"Content-Type: text/csv"}, headers...)...)
-	deadline := time.After(30 * time.Second)
-	for {
-		got := o.ok(200, "GET", "/v1/jobs/"+j.str("id"), "", headers...)
-		if s := got.str("state"); s == "done" || s == "failed" {
-			return got
-		}
-		select {
-		case <-deadline:
-			o.t.Fatalf("the job does not end: %v", got)
-		case <-time.After(time.Millisecond):
-		}
-	}
+	return o.jobDone(o.ok(202, "POST", "/v1/imports"+query, sheet, append([]string{"Content-Type: text/csv"}, headers...)...), headers...)
 }
 
 // TestR06ImportTellsEachRow: the dry run gives the verdicts that the commit gives, and changes nothing.
@@ -103,11 +91,11 @@ func TestImportBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newJobs(nil, time.Now, strings.NewReader(strings.Repeat("0123456789abcde", 20)))
 		for range maxQueued {
-			if _, err := s.add(caller{}, job{}, nil); err != nil {
+			if _, err := s.add(t.Context(), laneImports, job{}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err := s.add(caller{}, job{}, nil)
+		_, err := s.add(t.Context(), laneImports, job{}, nil)
 		if p, ok := err.(*problem); !ok || p.Type != "/problems/jobs-busy" {
 			t.Errorf("%v", err)
 		}

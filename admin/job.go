@@ -18,6 +18,13 @@ const (
 	maxQueued = 10
 )
 
+// Lanes: jobs of one lane run one after another, those of different lanes side by side, so that an import does not wait
+// while ten thousand phones are restarted at a measured pace.
+const (
+	laneImports  = "imports"
+	laneMessages = "messages"
+)
+
 // jobs are kept in memory: what a job did stands in the store, and its rows can be sent again.
 type jobs struct {
 	log  *slog.Logger
@@ -26,12 +33,13 @@ type jobs struct {
 
 	mu    sync.Mutex
 	all   []*work // in the order of making
-	queue chan *work
+	lanes map[string]chan *work
 }
 
 // work is a job with what it does and for whom.
 type work struct {
 	job
+	ctx    context.Context // of the request that asked for it, which has ended
 	caller caller
 	run    func(context.Context, *progress) error
 }
@@ -43,21 +51,23 @@ type progress struct {
 }
 
 func newJobs(log *slog.Logger, now func() time.Time, rand io.Reader) *jobs {
-	return &jobs{log: log, now: now, rand: rand, queue: make(chan *work, maxQueued)}
+	return &jobs{log: log, now: now, rand: rand, lanes: map[string]chan *work{
+		laneImports: make(chan *work, maxQueued), laneMessages: make(chan *work, maxQueued),
+	}}
 }
 
 // add queues a job, or answers 503 when too many wait.
-func (s *jobs) add(c caller, j job, run func(context.Context, *progress) error) (job, error) {
+func (s *jobs) add(ctx context.Context, lane string, j job, run func(context.Context, *progress) error) (job, error) {
 	b := make([]byte, 15)
 	if _, err := io.ReadFull(s.rand, b); err != nil {
 		return j, fmt.Errorf("job id: %w", err)
 	}
 	j.ID, j.State, j.CreatedAt = "job_"+strings.ToLower(base32.StdEncoding.EncodeToString(b)), "queued", s.now().UTC()
-	w := &work{job: j, caller: c, run: run}
+	w := &work{job: j, ctx: context.WithoutCancel(ctx), caller: callerOf(ctx), run: run}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
-	case s.queue <- w:
+	case s.lanes[lane] <- w:
 	default:
 		return j, newProblem(http.StatusServiceUnavailable, "jobs-busy", "many jobs are waiting; send this one again when some are done")
 	}
@@ -70,21 +80,30 @@ func (s *jobs) add(c caller, j job, run func(context.Context, *progress) error) 
 	return j, nil
 }
 
-// serve works the queue off, one job at a time, until ctx ends. A job that is running then stops between two chunks.
-func (s *jobs) serve(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case w := <-s.queue:
-			s.work(ctx, w)
-		}
+// serve works the lanes off until ctx ends. A job that is running then stops between two rows.
+func (s *jobs) serve(ctx context.Context) {
+	var lanes sync.WaitGroup
+	for _, lane := range s.lanes {
+		lanes.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case w := <-lane:
+					s.work(ctx, w)
+				}
+			}
+		})
 	}
+	lanes.Wait()
 }
 
 func (s *jobs) work(ctx context.Context, w *work) {
 	s.set(func() { w.State = "running" })
-	err := w.run(context.WithValue(ctx, keyCaller, w.caller), &progress{jobs: s, work: w})
+	own, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	err := w.run(own, &progress{jobs: s, work: w})
 	at := s.now().UTC()
 	s.set(func() {
 		w.State, w.FinishedAt = "done", &at

@@ -27,6 +27,7 @@ var bodies = map[string]string{
 	"reveal-line-secret": `{"reason":"matrix"}`, "create-device": `{"mac_address":"02ac3eaaaaaa","domain":"$domain"}`, "update-device": `{"name":"X"}`,
 	"assign-line": `{"line_id":"$line"}`, "replace-device": `{"mac_address":"02ac3ebbbbbb"}`, "adopt-device": `{"domain":"$domain"}`,
 	"create-domain": `{"name":"new.test"}`, "update-domain": `{"bundles":["x"]}`, "create-profile": `{"name":"X","domain":"$domain"}`, "update-profile": `{"name":"Y"}`,
+	"resync-devices": `{"device_ids":["$device"]}`, "reboot-devices": `{"device_ids":["$device"]}`,
 	"create-api-key": `{"name":"X","scopes":["users:read"],"domains":["$domain"]}`,
 }
 

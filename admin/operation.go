@@ -41,6 +41,11 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 		if err != nil {
 			return nil, a.problemOf(ctx, err)
 		}
+		if f, ok := any(out).(interface{ settle(context.Context) error }); ok {
+			if err := f.settle(ctx); err != nil {
+				return nil, a.problemOf(ctx, err)
+			}
+		}
 		return out, nil
 	})
 }
@@ -52,6 +57,9 @@ func (a *api) gate(scope string) func(huma.Context, func(huma.Context)) {
 			r, w := humamux.Unwrap(hc)
 			a.write(w, r, a.problemOf(r.Context(), err))
 			return
+		}
+		if hc.Method() == http.MethodGet {
+			hc = huma.WithValue(hc, keyCondition, condition(hc.Header("If-None-Match")))
 		}
 		next(hc)
 	}
@@ -81,8 +89,9 @@ type (
 
 // found answers with one record.
 type found[T any] struct {
-	ETag string `header:"ETag"`
-	Body T
+	Status int
+	ETag   string `header:"ETag"`
+	Body   T
 }
 
 // made answers 201 with a new record and where it is.

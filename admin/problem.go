@@ -248,7 +248,7 @@ func checkMatch(ifMatch string, revision uint64) error {
 		return nil
 	}
 	for tag := range strings.SplitSeq(ifMatch, ",") {
-		if strings.TrimSpace(tag) == etag(revision) {
+		if revisionTag(tag) == etag(revision) {
 			return nil
 		}
 	}

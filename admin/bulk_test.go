@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// jobDone waits for a job; its rows come with it.
+func (o *office) jobDone(created tree, headers ...string) tree {
+	o.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		j := o.ok(200, "GET", "/v1/jobs/"+created.str("id"), "", headers...)
+		if j.str("state") == "done" || j.str("state") == "failed" {
+			return j
+		}
+	}
+	o.t.Fatal("the job does not end")
+	return nil
+}
+
+// TestBulkResync reaches each phone that is meant, once, and says of each what came of it.
+func TestBulkResync(t *testing.T) {
+	o := newOffice(t)
+	a := o.ok(201, "POST", "/v1/devices", `{"mac_address":"02ac3e000001","name":"a"}`).str("id")
+	b := o.ok(201, "POST", "/v1/devices", `{"mac_address":"02ac3e000002","name":"b"}`).str("id")
+	stranger := o.ok(201, "POST", "/v1/devices", `{"mac_address":"02dddd000001"}`).str("id")
+
+	dry := o.jobDone(o.ok(202, "POST", "/v1/devices/actions/resync?dry_run=true", `{"filter":{}}`))
+	dry.want(t, map[string]string{"kind": `"device-resync"`, "total": "3", "done": "3", "failed": "1", "dry_run": "true"})
+	if len(o.notified) != 0 {
+		t.Errorf("a dry run sent %v", o.notified)
+	}
+	j := o.jobDone(o.ok(202, "POST", "/v1/devices/actions/resync", `{"device_ids":["`+a+`","`+stranger+`","`+a+`"]}`))
+	j.want(t, map[string]string{"state": `"done"`, "total": "2", "failed": "1", "rows.0.device_id": `"` + a + `"`, "rows.0.ok": "true",
+		"rows.0.event": `"check-sync;reboot=false"`, "rows.1.device_id": `"` + stranger + `"`, "rows.1.errors.0.code": `"maker-unknown"`})
+	o.jobDone(o.ok(202, "POST", "/v1/devices/actions/reboot", `{"filter":{"maker":"acme","provisioning_state":"waiting"}}`)).want(t, map[string]string{
+		"kind": `"device-reboot"`, "total": "2", "failed": "0"})
+	want := a + " check-sync;reboot=false|" + a + " check-sync;reboot=true|" + b + " check-sync;reboot=true"
+	if got := strings.Join(o.notified, "|"); got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+	o.refused(422, "devices-ambiguous", "", "POST", "/v1/devices/actions/resync", `{}`)
+	o.refused(422, "devices-ambiguous", "", "POST", "/v1/devices/actions/resync", `{"device_ids":["`+a+`"],"filter":{}}`)
+	o.refused(422, "device-unknown", "/device_ids/1", "POST", "/v1/devices/actions/resync", `{"device_ids":["`+a+`","dev_nobody"]}`)
+	o.refused(422, "domain-unknown", "/filter/domain", "POST", "/v1/devices/actions/resync", `{"filter":{"domain":"nowhere.test"}}`)
+}
+
+// TestBulkPace: a whole house is not restarted at once.
+func TestBulkPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sent []time.Time
+		o := newOffice(t, func(c *Config) {
+			c.Notify = func(context.Context, string, string) error { sent = append(sent, time.Now()); return nil }
+		})
+		for _, mac := range []string{"02ac3e000001", "02ac3e000002", "02ac3e000003", "02ac3e000004"} {
+			o.ok(201, "POST", "/v1/devices", `{"mac_address":"`+mac+`"}`)
+		}
+		o.jobDone(o.ok(202, "POST", "/v1/devices/actions/reboot", `{"filter":{}}`))
+		if len(sent) != 4 || sent[3].Sub(sent[0]) != 3*time.Second/messagesPerSecond {
+			t.Errorf("sent at %v", sent)
+		}
+	})
+}
