@@ -22,7 +22,7 @@ func (v *validator) templates() {
 		}
 		c := fieldChecker{set: v.set, tables: v.tables, seen: map[string]bool{}}
 		c.check(f.Template, dot)
-		f.Secret = c.secret
+		f.Secret, f.revised = c.secret, c.revised
 		for _, p := range c.problems {
 			if !slices.Contains(v.problems, p) { // files may share a template
 				v.problems = append(v.problems, p)

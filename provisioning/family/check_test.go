@@ -78,6 +78,64 @@ func TestOptional(t *testing.T) {
 	}
 }
 
+// TestRevision: the number is the same for the same file, also where secrets are masked, and another for any other.
+func TestRevision(t *testing.T) {
+	c, f := replaced(t, map[string]string{"keys.txt.tmpl": "serial {{.Revision}}\n{{.Name}} {{.AdminPassword}}\n"})
+	keys, p := file(t, f, "keys/{part}/{mac-}.txt"), phone(t, f, "bare")
+	serial := func(p Phone, render func(*Family, File, Phone) ([]byte, error)) string {
+		t.Helper()
+		out, err := render(f, keys, p)
+		number, _, _ := strings.Cut(strings.TrimPrefix(string(out), "serial "), "\n")
+		if err != nil || len(number) != 12 || strings.Trim(number, "0123456789") != "" {
+			t.Errorf("gives %q, %v", out, err)
+		}
+		return number
+	}
+	first := serial(p, c.Render)
+	p.Revision = "x"
+	if again, masked := serial(p, c.Render), serial(p, c.RenderMasked); again != first || masked != first {
+		t.Errorf("%s, %s and, masked, %s for the same phone", first, again, masked)
+	}
+	p.AdminPassword = NewSecret("other")
+	if changed := serial(p, c.Render); changed == first {
+		t.Errorf("%s for another password", changed)
+	}
+}
+
+// TestCharset: a file for phones that read one byte a character.
+func TestCharset(t *testing.T) {
+	c, f := replaced(t, map[string]string{"keys.txt.tmpl": "{{.Name}}\n"}, "template = 'keys.txt.tmpl'\n", "template = 'keys.txt.tmpl'\ncharset = 'iso-8859-1'\n")
+	keys, p := file(t, f, "keys/{part}/{mac-}.txt"), phone(t, f, "bare")
+	p.Name = "Zoë, 5 €"
+	if out, err := c.Render(f, keys, p); err != nil || string(out) != "Zo\xeb, 5 ?\n" || keys.ContentType != "text/plain; charset=iso-8859-1" {
+		t.Errorf("%s: %q, %v", keys.ContentType, out, err)
+	}
+}
+
+// TestExtraNames: where all files are lines of text a name may hold slashes and blanks, but not at its ends.
+func TestExtraNames(t *testing.T) {
+	load := func(format, expr string) error {
+		_, err := Load(fstest.MapFS{"acme/family.toml": {Data: []byte("id = 'acme'\nname = 'Acme'\nextra_name = '" + expr + "'\n[[file]]\npath = '{mac}.cfg'\ntemplate = 'a'\nscope = 'device'\nformat = '" + format + "'\n")}, "acme/files/a": {Data: []byte("<a/>\n")}})
+		return err
+	}
+	for name, tc := range map[string]struct {
+		format, expr string
+		ok           bool
+	}{
+		"slashes in text":    {"text", "^[a-z]+(/[a-z0-9]+)*$", true},
+		"blanks in text":     {"text", "^[a-z]+( [a-z0-9]+)*$", true},
+		"a slash in front":   {"text", "^[a-z/]+$", false},
+		"a blank at the end": {"text", "^[A-Z][A-Z0-9]* ?$", false},
+		"any blanks":         {"text", "^[A-Za-z0-9 ]+$", false},
+		"slashes in XML":     {"xml", "^[a-z]+(/[a-z0-9]+)*$", false},
+		"plain in XML":       {"xml", "^[a-z]+$", true},
+	} {
+		if err := load(tc.format, tc.expr); (err == nil) != tc.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestExcept: a file is for every model but those, and for a phone whose model is not known.
 func TestExcept(t *testing.T) {
 	_, f := replaced(t, nil, "eol      = 'crlf'\n", "eol      = 'crlf'\nexcept   = ['horn']\n",

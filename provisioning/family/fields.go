@@ -18,6 +18,7 @@ type fieldChecker struct {
 	tree     *parse.Tree
 	vars     []variable
 	secret   bool // a Secret is printed
+	revised  bool // Phone.Revision is named
 }
 
 type variable struct {
@@ -256,6 +257,7 @@ func (c *fieldChecker) chain(n parse.Node, t reflect.Type, names []string) refle
 			c.noField(n, t, name)
 			return nil
 		}
+		c.revised = c.revised || t == typePhone && name == "Revision"
 		t = f.Type
 	}
 	return t

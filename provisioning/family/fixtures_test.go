@@ -60,7 +60,7 @@ func TestFixturesReachEverything(t *testing.T) {
 	}
 	for _, path := range paths("Phone", reflect.TypeFor[Phone]()) {
 		zero := strings.HasSuffix(path, ".Weekday") || strings.HasSuffix(path, ".Minute") // Sundays, at full hours
-		if !set[path] && !zero && !strings.Contains(path, ".Model.") {
+		if !set[path] && !zero && !strings.Contains(path, ".Model.") && path != "Phone.Revision" {
 			t.Errorf("no fixture sets %s", path)
 		}
 	}

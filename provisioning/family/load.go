@@ -183,7 +183,10 @@ func fillIn(m *Manifest) {
 	for i := range m.Files {
 		f := &m.Files[i]
 		f.EOL = cmp.Or(f.EOL, "lf")
-		f.ContentType = cmp.Or(f.ContentType, contentTypes[f.Format])
+		f.Charset = cmp.Or(f.Charset, charsetUTF8)
+		if f.ContentType == "" {
+			f.ContentType = strings.Replace(contentTypes[f.Format], charsetUTF8, f.Charset, 1)
+		}
 	}
 	for i := range m.Examples {
 		m.Examples[i].Proto = cmp.Or(m.Examples[i].Proto, "http")

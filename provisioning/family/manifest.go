@@ -83,7 +83,10 @@ type File struct {
 	Models      []string `toml:"models"`   // only for these; empty = every model, and an unknown one
 	Except      []string `toml:"except"`   // not for these
 	Optional    bool     `toml:"optional"` // where the template says nothing for a phone, the phone has no such file
+	Charset     string   `toml:"charset"`  // "utf-8" (default) or "iso-8859-1", for phones that know no other; formats ini and text
 	Secret      bool     `toml:"-"`        // derived: the template prints a Secret
+
+	revised bool // derived: the template names Revision
 }
 
 // Upload is a file that the family's phones may send (PUT over HTTP, WRQ over TFTP).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"regexp"
 	"slices"
@@ -17,6 +18,12 @@ import (
 const (
 	scopeModel  = "model"  // Common, one file for every phone of a model
 	scopeDevice = "device" // Phone
+)
+
+// Charsets of a file.
+const (
+	charsetUTF8   = "utf-8"
+	charsetLatin1 = "iso-8859-1"
 )
 
 // printFunc is what the pipeline of every printing action ends in. Parsing does not know it, so no template can call it.
@@ -174,6 +181,13 @@ func (f *Family) render(file File, p Phone, masked bool) ([]byte, error) {
 	if err := f.CheckExtra(p.Extra); err != nil && file.Scope == scopeDevice {
 		return nil, err
 	}
+	p.Revision = ""
+	if file.revised {
+		var err error
+		if p.Revision, err = f.revisionOf(file, p); err != nil {
+			return nil, err
+		}
+	}
 	var out bytes.Buffer
 	if err := t.ExecuteTemplate(&out, file.Template, dataFor(file, p)); err != nil {
 		return nil, f.set.explain(err)
@@ -181,7 +195,16 @@ func (f *Family) render(file File, p Phone, masked bool) ([]byte, error) {
 	if file.Optional && len(bytes.TrimSpace(out.Bytes())) == 0 {
 		return nil, ErrAbsent
 	}
-	return lineEnds(out.Bytes(), file.EOL), nil
+	return inCharset(lineEnds(out.Bytes(), file.EOL), file.Charset), nil
+}
+
+// revisionOf is a number for what the file says beside it, secrets included.
+func (f *Family) revisionOf(file File, p Phone) (string, error) {
+	h := fnv.New64a()
+	if err := f.set.views[view{file.Format, false}].ExecuteTemplate(h, file.Template, dataFor(file, p)); err != nil {
+		return "", f.set.explain(err)
+	}
+	return fmt.Sprintf("%012d", h.Sum64()%1_000_000_000_000), nil
 }
 
 // dataFor is what a file's template sees. This is where scope "model" loses everything that is a device's own.
@@ -244,6 +267,21 @@ func (f *Family) CheckExtra(params []Param) error {
 		}
 	}
 	return nil
+}
+
+// inCharset writes text for phones that read one byte a character. What the charset lacks becomes a question mark.
+func inCharset(text []byte, charset string) []byte {
+	if charset != charsetLatin1 {
+		return text
+	}
+	out := make([]byte, 0, len(text))
+	for _, r := range string(text) {
+		if r > 0xff {
+			r = '?'
+		}
+		out = append(out, byte(r))
+	}
+	return out
 }
 
 func lineEnds(text []byte, eol string) []byte {

@@ -107,14 +107,21 @@ func (v *validator) extraName() {
 		return
 	}
 	for _, c := range []string{"=", "<", ">", "\"", "\n", "\r", " ", ":", "/", "#", "{"} {
-		for _, probe := range []string{c, "a" + c + "a", "a.1" + c + "1.a", "P1" + c, c + "a"} {
-			if re.MatchString(probe) {
-				v.fault("extra_name", "extra_name lets %q into a name: list the characters that the maker uses, like [A-Za-z0-9._-]", c)
-				return
-			}
+		probes := []string{c, c + "a", "P1" + c}
+		if !v.lines() || c != "/" && c != " " {
+			probes = append(probes, "a"+c+"a", "a.1"+c+"1.a")
+		}
+		if slices.ContainsFunc(probes, re.MatchString) {
+			v.fault("extra_name", "extra_name lets %q into a name: list the characters that the maker uses, like [A-Za-z0-9._-]", c)
+			return
 		}
 	}
 	v.extra = re
+}
+
+// lines says whether all files are lines of text, where a name may hold a slash or a blank.
+func (v *validator) lines() bool {
+	return !slices.ContainsFunc(v.Files, func(f File) bool { return f.Format == formatXML || f.Format == formatJSON })
 }
 
 func (v *validator) modelRows() {
@@ -208,6 +215,10 @@ func (v *validator) fileRow(i int) {
 	v.word(path+".scope", f.Scope, scopeModel, scopeDevice)
 	v.word(path+".format", f.Format, formatINI, formatXML, formatJSON, formatText)
 	v.word(path+".eol", f.EOL, "lf", "crlf")
+	v.word(path+".charset", f.Charset, charsetUTF8, charsetLatin1)
+	if f.Charset == charsetLatin1 && f.Format != formatINI && f.Format != formatText {
+		v.fault(path+".charset", "charset is for the formats ini and text: XML and JSON are UTF-8")
+	}
 	if _, _, err := mime.ParseMediaType(f.ContentType); err != nil && f.ContentType != "" {
 		v.fault(path+".content_type", "content_type %q is none: write type/subtype", f.ContentType)
 	}

@@ -80,7 +80,12 @@ type Common struct {
 type Phone struct {
 	Common
 
-	MAC  string // 12 lower-case hex digits; {{upper .MAC}} and {{colons .MAC}} give the other spellings
+	MAC string // 12 lower-case hex digits; {{upper .MAC}} and {{colons .MAC}} give the other spellings
+
+	// Revision is 12 digits that change when anything else in the file does, for phones that pass over a file whose
+	// number they have seen. Rendering sets it.
+	Revision string
+
 	Name string // what the admin calls the device
 
 	AdminPassword Secret // of the phone's own web page and menus
