@@ -27,8 +27,9 @@ type Domain struct {
 	// the private ranges; an empty list = nowhere.
 	Networks []netip.Prefix `json:"provisioning_networks"`
 
-	Bundles  []string `json:"bundles"`
-	Settings Settings `json:"settings"`
+	Bundles    []string `json:"bundles"`
+	DialPlanID string   `json:"dial_plan_id,omitempty"` // for lines without one of their own; "" = the phones' own
+	Settings   Settings `json:"settings"`
 	Meta
 }
 
@@ -78,12 +79,11 @@ func emergency() []string { return []string{"110", "112", "911", "999", "933"} }
 
 // Trusts reports whether a peer at addr is inside the domain's provisioning networks.
 func (d Domain) Trusts(addr netip.Addr) bool {
-	networks := d.Networks
-	if networks == nil {
-		networks = DefaultNetworks()
-	}
 	addr = addr.Unmap().WithZone("") // a prefix has no zone: fe80::1%eth0 would be in none
-	for _, p := range networks {
+	if d.Networks == nil {           // DefaultNetworks, without building them for every request
+		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()
+	}
+	for _, p := range d.Networks {
 		if p.Contains(addr) {
 			return true
 		}

@@ -11,8 +11,9 @@ type Line struct {
 	Number       string   `json:"number"`        // user part of the address of record; unique in the domain
 	AuthUsername string   `json:"auth_username"` // digest user name; random, globally unique, never the number
 	Secret       Secret   `json:"secret,omitzero"`
-	Label        string   `json:"label,omitempty"` // beside the line key; "" = the number
-	CallerID     CallerID `json:"caller_id"`       // "" fields fall back to the user's
+	Label        string   `json:"label,omitempty"`        // beside the line key; "" = the number
+	CallerID     CallerID `json:"caller_id"`              // "" fields fall back to the user's
+	DialPlanID   string   `json:"dial_plan_id,omitempty"` // "" = the domain's
 	Settings     Settings `json:"settings"`
 	Meta
 }

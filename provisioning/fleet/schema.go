@@ -30,6 +30,10 @@ const (
 	tableIdempotency = "idempotency"
 	tableAudit       = "audit"
 	tableChain       = "audit_chain"
+
+	tableGroups       = "groups"
+	tablePhoneNumbers = "phone_numbers"
+	tableDialPlans    = "dial_plans"
 )
 
 // Indexes beside "id".
@@ -49,6 +53,8 @@ const (
 	byProfile   = "profile"
 	byHash      = "hash"
 	byTime      = "time"
+	byGroup     = "group"
+	byDialPlan  = "dial_plan"
 )
 
 // table is one noun's rows with their indexes.
@@ -102,7 +108,7 @@ func decodeInto[T any, P interface {
 // schema lists the tables. Each index says why it is there by the question that it answers.
 func schema() []*table {
 	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable(), apiKeysTable(),
-		idempotencyTable(), auditTable(), chainTable()}
+		idempotencyTable(), auditTable(), chainTable(), groupsTable(), phoneNumbersTable(), dialPlansTable()}
 }
 
 func domainsTable() *table {
@@ -123,6 +129,7 @@ func usersTable() *table {
 			unique: func(o record) error {
 				return conflict("/extension_number", "extension-taken", "this extension is in use by "+strconv.Quote(o.(*User).DisplayName()), o.key())
 			}},
+		{name: byGroup, keys: func(r record) []string { return r.(*User).GroupIDs }}, // who is in it?
 		{name: bySuper, // is this the domain's last super administrator?
 			keys: func(r record) []string {
 				u := r.(*User)
@@ -149,6 +156,7 @@ func linesTable() *table {
 	return &table{name: tableLines, noun: "line", decode: decodeInto[Line], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Line).DomainID) }},
 		{name: byUser, keys: func(r record) []string { return one(r.(*Line).UserID) }},
+		{name: byDialPlan, keys: func(r record) []string { return one(r.(*Line).DialPlanID) }},
 		{name: byExtension, // which line is an address of record?
 			keys: func(r record) []string { l := r.(*Line); return one(compound(l.DomainID, l.Number)) },
 			unique: func(o record) error {

@@ -41,6 +41,10 @@ func sample(table string, n int) record {
 		return &Profile{ID: "prf_" + text, DomainID: "dom_1", Name: "profile " + text}
 	case tableAPIKeys:
 		return &APIKey{ID: "key_" + text, Hash: NewSecret("hash" + text)}
+	case tableGroups:
+		return &Group{ID: "grp_" + text, DomainID: "dom_1", Name: "group " + text}
+	case tableDialPlans:
+		return &DialPlan{ID: "dpl_" + text, DomainID: "dom_1", Name: "plan " + text}
 	}
 	return nil
 }
@@ -68,6 +72,10 @@ func clash(table, index string, dst, src record) bool {
 		dst.(*Profile).Name = "PROFILE 11"
 	case "api_keys/hash":
 		dst.(*APIKey).Hash = src.(*APIKey).Hash
+	case "groups/name":
+		dst.(*Group).Name = "GROUP 11"
+	case "dial_plans/name":
+		dst.(*DialPlan).Name = "PLAN 11"
 	default:
 		return false
 	}

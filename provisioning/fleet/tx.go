@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -145,23 +146,31 @@ func (t *Tx) PutDomain(d Domain) (Domain, error) {
 			return d, err
 		}
 	}
+	if err := t.checkDialPlan(d.ID, d.DialPlanID); err != nil {
+		return d, err
+	}
 	t.rescan(d.ID)
 	return put(t, d)
 }
 
-// DeleteDomain removes a domain that nothing is left in.
+// DeleteDomain removes a domain that nothing is left in but its dial plans, which it may use itself: they go with it.
 func (t *Tx) DeleteDomain(id string) error {
 	d, err := t.Domain(id)
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{tableUsers, tableLines, tableDevices, tableProfiles} {
+	for _, name := range []string{tableUsers, tableLines, tableDevices, tableProfiles, tableGroups, tablePhoneNumbers} {
 		found, err := t.txn.First(name, byDomain, id)
 		if err != nil {
 			return fmt.Errorf("look up %s by domain: %w", name, err)
 		}
 		if found != nil {
-			return conflict("", "domain-in-use", "the domain still has "+name+"; delete them first", found.(record).key())
+			return conflict("", "domain-in-use", "the domain still has "+strings.ReplaceAll(name, "_", " ")+"; delete them first", found.(record).key())
+		}
+	}
+	for _, p := range collect(all[DialPlan](&t.Snap, byDomain, id)) {
+		if err := t.remove(&p); err != nil {
+			return err
 		}
 	}
 	return t.remove(&d)

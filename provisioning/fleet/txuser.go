@@ -3,8 +3,8 @@ package fleet
 import "errors"
 
 // PutUser writes a user; one without an id is new, and one without a number gets the next free one. A user who gets
-// another number takes along the line that carries the old one. Besides what User.Check reports: extension-taken,
-// email-taken, extension-immutable (R22), last-super-admin (R41), purpose-forbids-device (R70).
+// another number takes along the line that carries the old one. Besides what User.Check reports: group-unknown,
+// extension-taken, email-taken, extension-immutable (R22), last-super-admin (R41), purpose-forbids-device (R70).
 func (t *Tx) PutUser(u User) (User, error) {
 	u = u.filled()
 	d, err := t.Domain(u.DomainID)
@@ -24,6 +24,9 @@ func (t *Tx) PutUser(u User) (User, error) {
 		}
 	}
 	if err := u.check(d, old.ExtensionNumber); err != nil {
+		return u, err
+	}
+	if err := t.checkGroups(u); err != nil {
 		return u, err
 	}
 	if err := t.numberFree("/extension_number", u.DomainID, u.ExtensionNumber, u.ID); err != nil {
@@ -161,6 +164,9 @@ func (t *Tx) checkLine(d Domain, old, l Line) error {
 	if err := l.check(d, old.Number); err != nil {
 		return err
 	}
+	if err := t.checkDialPlan(d.ID, l.DialPlanID); err != nil {
+		return err
+	}
 	if old.ID != "" && l.Number != old.Number && d.Policy.ExtensionChange == "deny" {
 		return immutable("/number", old.ID)
 	}
@@ -271,7 +277,7 @@ func (t *Tx) handOver(l Line, to User) (Line, error) {
 	return l, nil
 }
 
-// DeleteLine takes a line off every device and removes it. The devices' access is renewed: their old configuration held
+// DeleteLine takes a line off every device and removes it; phone numbers that led to it lead nowhere. The devices' access is renewed: their old configuration held
 // the line's secret.
 func (t *Tx) DeleteLine(id string) error {
 	l, err := t.Line(id)
@@ -282,6 +288,9 @@ func (t *Tx) DeleteLine(id string) error {
 		if err := t.TakeOff(d, id); err != nil {
 			return err
 		}
+	}
+	if err := t.unroute(id); err != nil {
+		return err
 	}
 	if l, err = t.Line(id); err != nil { // its secret has changed
 		return err

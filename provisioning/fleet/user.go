@@ -143,10 +143,22 @@ func (u User) filled() User {
 	if u.Permissions.Mode == "custom" && len(u.Permissions.Grants) == 0 {
 		u.Permissions.Mode = "none"
 	}
+	u.GroupIDs = distinct(u.GroupIDs)
 	for _, text := range []*string{&u.FirstName, &u.LastName, &u.DisplayNameSet, &u.Department, &u.Email, &u.CallerID.Name} {
 		*text = strings.TrimSpace(*text)
 	}
 	return u
+}
+
+// distinct drops what stands in a list a second time.
+func distinct(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // Check reports every rule that the user breaks, given the domain it is in.

@@ -273,6 +273,15 @@ func Dump(s *fleet.Store) map[string]any {
 	for r := range snap.APIKeys("") {
 		out["api_keys/"+r.ID] = r
 	}
+	for r := range snap.Groups("") {
+		out["groups/"+r.ID] = r
+	}
+	for r := range snap.PhoneNumbers("") {
+		out["phone_numbers/"+r.ID] = r
+	}
+	for r := range snap.DialPlans("") {
+		out["dial_plans/"+r.ID] = r
+	}
 	for r := range snap.AuditEvents("") {
 		out["audit/"+r.ID] = r
 	}
