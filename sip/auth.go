@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
 	"offhook/sip/location"
 	"offhook/sip/wire"
@@ -66,10 +65,10 @@ func (w *worker) wrong(in *inbound, account *location.Account, user []byte, now 
 		account.Fail(now.UnixMilli())
 		if tell {
 			w.s.log.Warn("phone refused: wrong secret", "line", account.LineID, "source", in.source, "times", times)
-			w.s.queue.put(location.Change{Kind: "auth_failing", Registration: fleet.Registration{
-				LineID: account.LineID, AOR: account.AOR(), Source: in.source.String(), Transport: in.transport.String(),
-				UserAgent: string(clip(w.msg.Value(wire.UserAgent), 200)), Contact: string(clip(w.msg.Value(wire.Contact), 200)),
-			}})
+			w.s.changed(account.Refused(location.Binding{
+				Contact: string(clip(w.msg.Value(wire.Contact), 200)), UserAgent: string(clip(w.msg.Value(wire.UserAgent), 200)),
+				Source: in.source, Transport: in.transport,
+			}))
 		}
 	}
 }

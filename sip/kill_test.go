@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,8 @@ import (
 
 	"offhook/provisioning/fleet"
 )
+
+var kills = flag.Int("kills", 25, "how often TestKill9ForgetsNothingThatWasAnswered kills the server")
 
 // childEnv makes the test binary a server that is there to be killed.
 const childEnv = "OFFHOOK_SIP_TEST_CHILD"
@@ -113,7 +116,7 @@ func TestKill9ForgetsNothingThatWasAnswered(t *testing.T) {
 	}
 	told := map[string]bool{} // contact -> bound, by the last 200; absent when no answer came
 	next := 0
-	for round := range 25 {
+	for round := range *kills {
 		cmd, addr := startChild(t, dir)
 		conn, err := net.Dial("udp", addr)
 		if err != nil {
@@ -122,7 +125,7 @@ func TestKill9ForgetsNothingThatWasAnswered(t *testing.T) {
 		c := newClient(t, conn, "UDP")
 		c.callID = fmt.Sprintf("round-%d@x", round)
 		checkTold(t, c, line, told)
-		time.AfterFunc(time.Duration(3+round*2)*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		time.AfterFunc(time.Duration(3+round%25*2)*time.Millisecond, func() { _ = cmd.Process.Kill() })
 		for c.try(line, told, &next) {
 		}
 		_ = cmd.Wait()

@@ -55,7 +55,11 @@ func (q *queue) close() {
 }
 
 // changed runs under an account's lock.
-func (s *Server) changed(c location.Change) { s.queue.put(c) }
+func (s *Server) changed(c location.Change) {
+	if s.cfg.Seen != nil || s.cfg.Event != nil || s.watchers.any.Load() {
+		s.queue.put(c)
+	}
+}
 
 // deliver tells Seen, Event and the watchers until the queue is closed and empty.
 func (s *Server) deliver(ctx context.Context) error {
@@ -69,7 +73,7 @@ func (s *Server) deliver(ctx context.Context) error {
 }
 
 func (s *Server) tell(c location.Change) {
-	r := c.Registration
+	r := c.Registration()
 	r.DeviceID = deviceOf(s.cfg.Store.Snap(), r, c.Binding.Instance)
 	if s.cfg.Seen != nil && (c.Kind == "created" || c.Kind == "replaced") {
 		s.cfg.Seen(r)
@@ -131,5 +135,13 @@ func deviceOf(snap *fleet.Snap, r fleet.Registration, instance string) string {
 
 // bareHex takes out what people write between the digits of a MAC address.
 func bareHex(s string) string {
-	return strings.ToLower(strings.NewReplacer(":", "", "-", "", ".", "").Replace(s))
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ':' || r == '-' || r == '.':
+			return -1
+		case r >= 'A' && r <= 'Z':
+			return r | 0x20
+		}
+		return r
+	}, s)
 }

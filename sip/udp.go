@@ -7,6 +7,9 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
+
 	"offhook/sip/location"
 	"offhook/sip/wire"
 )
@@ -37,13 +40,43 @@ func newUDPSocket(pc net.PacketConn) (*udpSocket, error) {
 	return u, nil
 }
 
+// batchSize is how many datagrams one system call may bring or take: after a power cut they come in crowds.
+const batchSize = 32
+
+// batchConn is what golang.org/x/net/ipv4 and ipv6 make of a socket.
+type batchConn interface {
+	ReadBatch([]ipv4.Message, int) (int, error)
+	WriteBatch([]ipv4.Message, int) (int, error)
+}
+
+// batch is the memory for the datagrams of one round.
+type batch struct {
+	conn    batchConn
+	in, out []ipv4.Message
+	oob     [batchSize][64]byte
+	answers [batchSize][]byte
+}
+
+func (u *udpSocket) newBatch() *batch {
+	b := &batch{in: make([]ipv4.Message, batchSize), out: make([]ipv4.Message, batchSize)}
+	if addr, ok := u.conn.LocalAddr().(*net.UDPAddr); ok && addr.IP.To4() != nil {
+		b.conn = ipv4.NewPacketConn(u.conn)
+	} else {
+		b.conn = ipv6.NewPacketConn(u.conn)
+	}
+	for i := range b.in {
+		b.in[i].Buffers = [][]byte{make([]byte, wire.MaxMessage)}
+		b.in[i].OOB = make([]byte, 128)
+		b.out[i].Buffers = [][]byte{nil}
+	}
+	return b
+}
+
 // serveUDP reads and answers, one datagram at a time: the order of arrival is the order of effect.
 func (s *Server) serveUDP() error {
-	w := s.newWorker()
-	buf := make([]byte, wire.MaxMessage)
-	oob := make([]byte, 128)
+	w, b := s.newWorker(), s.udp.newBatch()
 	for {
-		n, oobn, _, source, err := s.udp.conn.ReadMsgUDPAddrPort(buf, oob)
+		n, err := b.conn.ReadBatch(b.in, 0)
 		if err != nil {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return err
@@ -51,37 +84,73 @@ func (s *Server) serveUDP() error {
 			time.Sleep(time.Millisecond) // an ICMP error or lack of memory: neither ends the socket
 			continue
 		}
-		source = netip.AddrPortFrom(source.Addr().Unmap(), source.Port())
-		in := inbound{data: buf[:n], source: source, transport: location.UDP}
-		if s.udp.any {
-			in.local = destination(oob[:oobn])
+		answers := 0
+		for i := range b.in[:n] {
+			if s.answerSlot(w, b, i, answers) {
+				answers++
+			}
 		}
-		s.datagram(w, &in)
+		b.send(answers)
+	}
+}
+
+// answerSlot answers the datagram in one place of the batch, and reports whether there is something to send.
+func (s *Server) answerSlot(w *worker, b *batch, slot, answer int) bool {
+	m := &b.in[slot]
+	addr, ok := m.Addr.(*net.UDPAddr)
+	if !ok {
+		return false
+	}
+	source := addr.AddrPort()
+	in := inbound{data: m.Buffers[0][:m.N], source: netip.AddrPortFrom(source.Addr().Unmap(), source.Port()), transport: location.UDP}
+	if s.udp.any {
+		in.local = destination(m.OOB[:m.NN])
+	}
+	out, to := s.datagram(w, &in)
+	if len(out) == 0 {
+		return false
+	}
+	b.answers[answer] = append(b.answers[answer][:0], out...)
+	o := &b.out[answer]
+	o.Buffers[0], o.Addr, o.OOB = b.answers[answer], m.Addr, nil
+	if to != in.source {
+		o.Addr = net.UDPAddrFromAddrPort(to)
+	}
+	if in.local.IsValid() {
+		o.OOB = sourceControl(b.oob[answer][:0], in.local)
+	}
+	return true
+}
+
+// send sends what there is. What a network does not take, the phone asks for again: one bad address does not keep the
+// other answers back.
+func (b *batch) send(answers int) {
+	for rest := b.out[:answers]; len(rest) > 0; {
+		n, err := b.conn.WriteBatch(rest, 0)
+		if err != nil || n == 0 {
+			n = max(n, 0) + 1
+		}
+		rest = rest[min(n, len(rest)):]
 	}
 }
 
 // datagram answers one datagram. A fault in answering costs this datagram alone.
-func (s *Server) datagram(w *worker, in *inbound) {
+func (s *Server) datagram(w *worker, in *inbound) (out []byte, to netip.AddrPort) {
 	defer s.survive()
-	to := in.source
-	var out []byte
 	switch {
 	case len(in.data) <= 4: // a keepalive: CRLF, NULs
-		return
+		return nil, to
 	case wire.IsSTUN(in.data):
 		if !s.budget.take(in.source.Addr(), s.cfg.Now()) {
-			return
+			return nil, to
 		}
 		w.out = wire.AppendSTUN(w.out[:0], in.data, in.source)
-		out = w.out
-	default:
-		if out = w.answer(in); out != nil {
-			to = w.msg.Destination(in.source)
-		}
+		return w.out, in.source
 	}
-	if len(out) > 0 {
-		_ = s.udp.write(out, to, in.local) // what a network does not take, the phone asks for again
+	if out = w.answer(in); out != nil {
+		to = w.msg.Destination(in.source)
 	}
+	return out, to
 }
 
 // write sends from the address that the request was sent to (RFC 3581 section 4).

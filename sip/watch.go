@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"offhook/sip/location"
@@ -16,6 +17,7 @@ import (
 type watchers struct {
 	mu   sync.Mutex
 	subs map[string]*subscription // by dialog
+	any  atomic.Bool              // there is one, or was
 }
 
 func newWatchers() *watchers { return &watchers{subs: map[string]*subscription{}} }
@@ -129,6 +131,7 @@ func (ws *watchers) take(sub *subscription, inDialog bool, until time.Time, end 
 		return tooMany
 	default:
 		ws.subs[sub.dialog] = sub
+		ws.any.Store(true)
 		sub.account.Watch(true)
 	}
 	sub.expires, sub.full = until, true
@@ -156,7 +159,7 @@ func (s *Server) notifyWatchers(c location.Change) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for _, sub := range ws.subs {
-		if sub.account.LineID == c.Registration.LineID {
+		if sub.account.LineID == c.LineID {
 			sub.news = append(sub.news, c)
 			ws.pump(s, sub)
 		}

@@ -185,6 +185,10 @@ func TestItem53Window(t *testing.T) {
 	if len(w.uses) > Uses {
 		t.Errorf("%d nonces are remembered", len(w.uses))
 	}
+	w.Accept(Nonce{At: 30, Seq: 1}, 1, 1)
+	if !w.Accept(Nonce{At: 30, Seq: 2}, 1, 1) {
+		t.Error("of two nonces of one millisecond one is refused")
+	}
 	if w.Accept(n(1), 7, 17) || w.Accept(n(11), 2, 1) {
 		t.Error("a nonce that was forgotten is accepted again")
 	}

@@ -15,7 +15,7 @@ const Uses = 8
 // that nobody without the secret can fill it. The zero Window is empty.
 type Window struct {
 	uses  []use
-	floor int64 // nonces as old as this one may have been forgotten, and are never accepted again
+	floor Nonce // this one and those made before it may have been forgotten, and are never accepted again
 }
 
 type use struct {
@@ -38,7 +38,7 @@ func (w *Window) Accept(n Nonce, nc uint32, mark uint64) bool {
 		u.nc, u.mark = nc, mark
 		return true
 	}
-	if n.At <= w.floor || nc == 0 {
+	if !w.floor.before(n) || nc == 0 {
 		return false
 	}
 	w.remember(use{n, nc, mark})
@@ -52,13 +52,18 @@ func (w *Window) remember(u use) {
 	}
 	oldest := 0
 	for i := range w.uses {
-		if w.uses[i].nonce.At < w.uses[oldest].nonce.At {
+		if w.uses[i].nonce.before(w.uses[oldest].nonce) {
 			oldest = i
 		}
 	}
-	w.floor = max(w.floor, w.uses[oldest].nonce.At)
+	if w.floor.before(w.uses[oldest].nonce) {
+		w.floor = w.uses[oldest].nonce
+	}
 	w.uses[oldest] = u
 }
+
+// before reports whether n was made before m.
+func (n Nonce) before(m Nonce) bool { return n.At < m.At || n.At == m.At && n.Seq < m.Seq }
 
 // Forget drops nonces older than since: they are stale by their own word.
 func (w *Window) Forget(since int64) {

@@ -72,6 +72,13 @@ func (a *Account) Registered() bool {
 	return len(a.bindings) > 0
 }
 
+// Refused is the news that wrong credentials came; b is what would have been bound.
+func (a *Account) Refused(b Binding) Change {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.change("auth_failing", &b)
+}
+
 // HA1 returns the hash of the account's credentials in a realm.
 func (a *Account) HA1(alg digest.Algorithm, realm []byte) digest.Hex {
 	a.mu.Lock()

@@ -42,8 +42,9 @@ type Request struct {
 
 // Reset makes r ready for another request.
 func (r *Request) Reset() {
-	*r = Request{Out: r.Out[:0], ops: r.ops[:0], rec: r.rec, store: r.store}
-	r.Contacts = r.store[:0]
+	r.Contacts, r.All, r.CallID, r.CSeq, r.Path, r.UserAgent = r.store[:0], false, nil, 0, nil, nil
+	r.Source, r.Local, r.Transport, r.Flow, r.GRUU = netip.AddrPort{}, netip.Addr{}, UDP, 0, nil
+	r.Out, r.ops = r.Out[:0], r.ops[:0]
 }
 
 // op is one step of a change that is made as a whole.
@@ -242,7 +243,7 @@ func (t *Table) take(a *Account, r *Request, o *op, now int64) {
 		}
 		b.CSeq, b.mark, b.Refreshed, b.Expires = r.CSeq, o.contact.Mark, now, now+o.contact.Expires*1000
 		if a.watched {
-			t.changed(Change{kind, b.registration(a), *b})
+			t.changed(a.change(kind, b))
 		}
 		return
 	}
@@ -256,14 +257,14 @@ func (t *Table) take(a *Account, r *Request, o *op, now int64) {
 	case o.contact == nil:
 		a.bindings = append(a.bindings[:at:at], a.bindings[at+1:]...)
 		t.live.Add(-1)
-		t.changed(Change{"unregistered", o.old.registration(a), *o.old})
+		t.changed(a.change("unregistered", o.old))
 	case o.old == nil:
 		a.bindings = append(a.bindings, o.next)
 		t.live.Add(1)
-		t.changed(Change{"created", o.next.registration(a), *o.next})
+		t.changed(a.change("created", o.next))
 	default:
 		a.bindings[at] = o.next
-		t.changed(Change{"replaced", o.next.registration(a), *o.next})
+		t.changed(a.change("replaced", o.next))
 	}
 }
 
@@ -281,7 +282,7 @@ func (t *Table) FlowClosed(a *Account, flow uint64) {
 		case b.outbound():
 			rec.remove(b.ID)
 			t.live.Add(-1)
-			t.changed(Change{"deactivated", b.registration(a), *b})
+			t.changed(a.change("deactivated", b))
 			continue
 		default:
 			lost := *b

@@ -43,9 +43,20 @@ type shard struct {
 
 // Change is what happened to a binding.
 type Change struct {
-	Kind         string // created, replaced, unregistered, expired, deactivated; refreshed and shortened while watched
-	Registration fleet.Registration
-	Binding      Binding
+	Kind    string // created, replaced, unregistered, expired, deactivated; refreshed and shortened while watched
+	LineID  string
+	Number  string // user and host of the address of record
+	Domain  string
+	Binding Binding
+}
+
+// Registration is the binding as others see it.
+func (c *Change) Registration() fleet.Registration {
+	return c.Binding.registration(&Account{LineID: c.LineID, number: c.Number, domain: c.Domain})
+}
+
+func (a *Account) change(kind string, b *Binding) Change {
+	return Change{Kind: kind, LineID: a.LineID, Number: a.number, Domain: a.domain, Binding: *b}
 }
 
 // Open replays the log at path over the lines of the store and follows both from there on. changed is called for each
@@ -223,7 +234,7 @@ func (t *Table) clear(a *Account) {
 	}
 	_ = t.log.Append(rec.buf)
 	for _, b := range a.bindings {
-		t.changed(Change{"deactivated", b.registration(a), *b})
+		t.changed(a.change("deactivated", b))
 	}
 	t.live.Add(-int64(len(a.bindings)))
 	a.bindings = nil
@@ -352,6 +363,6 @@ func (t *Table) expire(a *Account, now int64) {
 		}
 		a.bindings = slices.Delete(a.bindings, i, i+1)
 		t.live.Add(-1)
-		t.changed(Change{"expired", b.registration(a), *b})
+		t.changed(a.change("expired", b))
 	}
 }

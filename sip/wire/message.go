@@ -45,6 +45,12 @@ type Header struct {
 
 // Message is a request or a response. The zero Message is ready for Read, again and again.
 type Message struct {
+	content
+	store [MaxHeaders]Header
+}
+
+// content is what Read makes anew; the store is left as it is.
+type content struct {
 	Method   []byte // requests
 	URI      []byte
 	Status   int // responses; 0 in a request
@@ -60,7 +66,6 @@ type Message struct {
 	Target   URI // of the Request-URI
 
 	first   [numHeaders]int16 // 1-based index into Headers
-	store   [MaxHeaders]Header
 	version []byte
 }
 
@@ -91,7 +96,7 @@ func (m *Message) Has(id HeaderID) bool { return m.first[id] != 0 }
 // Read takes a message apart and holds it against every rule that does not depend on who reads it. It stops at nothing that
 // still lets an answer be addressed: after a fault, the headers that could be read are there to be echoed.
 func (m *Message) Read(data []byte, framing Framing) Fault {
-	*m = Message{store: m.store}
+	m.content = content{}
 	m.Headers = m.store[:0]
 	data = SkipCRLF(data)
 	end := bytes.Index(data, crlf)
