@@ -36,6 +36,9 @@ func (a *api) notify(ctx context.Context, id string, pick eventOf) (*plain[notif
 		return nil, err
 	}
 	event, err := a.tell(ctx, d, pick)
+	if err == nil {
+		err = a.record(ctx, fleet.AuditEvent{Action: "device.messaged", Resource: d.ID, DomainID: d.DomainID, Detail: event})
+	}
 	return &plain[notified]{Body: notified{DeviceID: d.ID, Event: event}}, err
 }
 

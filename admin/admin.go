@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -86,16 +87,40 @@ const (
 // Server answers the admin listener and works off what outlives a request.
 type Server struct {
 	handler http.Handler
-	jobs    *jobs
+	api     *api
 }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Run works off jobs until ctx ends.
+// Run works off jobs and keeps house until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
-	s.jobs.serve(ctx)
+	var work sync.WaitGroup
+	for _, run := range []func(context.Context){s.api.jobs.serve, s.api.keepHouse} {
+		work.Go(func() { run(ctx) })
+	}
+	work.Wait()
 	return nil
+}
+
+// keepHouse removes every hour what has had its time.
+func (a *api) keepHouse(ctx context.Context) {
+	hour := time.NewTicker(time.Hour)
+	defer hour.Stop()
+	for {
+		err := a.Store.Update(ctx, func(tx *fleet.Tx) error {
+			_, err := tx.PruneIdempotency(tx.Now().Add(-replayAge))
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			a.log.Warn("old records were not removed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-hour.C:
+		}
+	}
 }
 
 // New returns the server of the admin listener: the API below /v1, and /healthz, /readyz, /metrics and /openapi.json, which
@@ -119,7 +144,7 @@ func New(c Config) (*Server, error) {
 	if err := a.plainRoutes(router); err != nil {
 		return nil, err
 	}
-	return &Server{handler: a.wrap(router), jobs: a.jobs}, nil
+	return &Server{handler: a.wrap(router), api: a}, nil
 }
 
 // humaConfig leaves out huma's documentation page, which loads a script from elsewhere, and its $schema links.
@@ -151,4 +176,5 @@ func (a *api) routes() {
 	a.userActionRoutes()
 	a.importRoutes()
 	a.exportRoutes()
+	a.auditRoutes()
 }

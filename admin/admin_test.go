@@ -29,6 +29,7 @@ type office struct {
 	t         *testing.T
 	h         http.Handler
 	store     *fleet.Store
+	journal   fleet.Journal
 	clock     *fleettest.Clock
 	sightings *fleet.Sightings
 	log       *lockedBuffer
@@ -69,13 +70,27 @@ func catalogue(t *testing.T) *family.Live {
 
 func newOffice(t *testing.T, tune ...func(*Config)) *office {
 	t.Helper()
-	o := &office{t: t, clock: fleettest.NewClock(), sightings: fleet.NewSightings(), log: &lockedBuffer{}, failing: map[string]bool{}}
-	o.store = fleettest.Open(t, fleettest.NewMemory(), o.clock)
+	o := &office{t: t, journal: fleettest.NewMemory(), clock: fleettest.NewClock(), sightings: fleet.NewSightings(), log: &lockedBuffer{}, failing: map[string]bool{}}
+	o.store = fleettest.Open(t, o.journal, o.clock)
 	fleettest.Update(t, o.store, func(tx *fleet.Tx) error {
 		var err error
 		o.domain, err = tx.PutDomain(fleet.Domain{Name: "example.test", Plan: fleet.DefaultPlan()})
 		return err
 	})
+	return o.serve(tune...)
+}
+
+// reborn is the same office after the process was killed: what is in the journal is all that is left.
+func (o *office) reborn(tune ...func(*Config)) *office {
+	o.t.Helper()
+	next := &office{t: o.t, journal: o.journal, clock: o.clock, sightings: fleet.NewSightings(), log: &lockedBuffer{}, failing: map[string]bool{}, domain: o.domain}
+	next.store = fleettest.Open(o.t, o.journal, o.clock)
+	return next.serve(tune...)
+}
+
+func (o *office) serve(tune ...func(*Config)) *office {
+	o.t.Helper()
+	t := o.t
 	c := Config{
 		Log: slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Store: o.store, Sightings: o.sightings,
 		Catalog: catalogue(t), Key: fleet.NewSecret(adminKey), Now: o.clock.Now, Rand: rand.Reader,

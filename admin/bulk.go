@@ -59,6 +59,11 @@ func (a *api) messageMany(ctx context.Context, in *bulkInput, kind string, event
 	if err != nil {
 		return nil, err
 	}
+	if !in.DryRun {
+		if err := a.record(ctx, fleet.AuditEvent{Action: "device.messaged", Detail: kind + " to " + strconv.Itoa(len(ids)) + " devices"}); err != nil {
+			return nil, err
+		}
+	}
 	j, err := a.jobs.add(ctx, laneMessages, job{Kind: kind, DryRun: in.DryRun, Total: len(ids)}, func(ctx context.Context, p *progress) error {
 		pace := rate.NewLimiter(messagesPerSecond, 1)
 		for i, id := range ids {

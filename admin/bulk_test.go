@@ -25,6 +25,7 @@ func (o *office) jobDone(created tree, headers ...string) tree {
 func TestBulkResync(t *testing.T) {
 	o := newOffice(t)
 	a := o.ok(201, "POST", "/v1/devices", `{"mac_address":"02ac3e000001","name":"a"}`).str("id")
+	o.clock.Advance(time.Second) // ids sort by the time of their making
 	b := o.ok(201, "POST", "/v1/devices", `{"mac_address":"02ac3e000002","name":"b"}`).str("id")
 	stranger := o.ok(201, "POST", "/v1/devices", `{"mac_address":"02dddd000001"}`).str("id")
 

@@ -319,7 +319,7 @@ func (a *api) createDevice(ctx context.Context, in *createDeviceInput) (*made[de
 		if err != nil {
 			return err
 		}
-		out.ETag, out.Location = etag(stored.Revision), "/v1/devices/"+stored.ID
+		out.at(ctx, stored.Revision, "/v1/devices/"+stored.ID)
 		out.Body, err = a.showDevice(&tx.Snap, stored)
 		out.Body.Effects = []effect{{Type: "billable_device", Quantity: 1}}
 		return err

@@ -172,7 +172,10 @@ func (a *api) createDomain(ctx context.Context, in *struct{ Body domainBody }) (
 	out := &made[domain]{Status: http.StatusCreated}
 	err = a.update(ctx, false, func(tx *fleet.Tx) error {
 		stored, err := tx.PutDomain(d)
-		out.ETag, out.Location, out.Body = etag(stored.Revision), "/v1/domains/"+stored.ID, showDomain(stored)
+		if err == nil {
+			out.at(ctx, stored.Revision, "/v1/domains/"+stored.ID)
+			out.Body = showDomain(stored)
+		}
 		return err
 	})
 	return out, err

@@ -20,6 +20,8 @@ const (
 	keyCaller
 	keyOperation
 	keyCondition
+	keyTicket
+	keyReason
 )
 
 func requestID(ctx context.Context) string {

@@ -113,7 +113,7 @@ func TestIdempotencyKey(t *testing.T) {
 	const body = `{"first_name":"Erika","deskphone":{"new":{"mac_address":"02ac3e000001"}}}`
 	before := o.store.Revision()
 	var wg sync.WaitGroup
-	bodies := make([]string, 200)
+	bodies := make([]string, 1000)
 	for i := range bodies {
 		wg.Go(func() {
 			a := o.send("POST", "/v1/users", body, "Idempotency-Key: one")

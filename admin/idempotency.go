@@ -20,7 +20,8 @@ const (
 )
 
 // replays remembers the answers to POSTs with an Idempotency-Key, so that a client that did not see its answer can ask
-// again: the same key gets the same answer, and everything is made once.
+// again: the same key gets the same answer, and everything is made once. What was made is kept with the key in the store
+// too (see ticket), for at least as long.
 type replays struct {
 	now func() time.Time
 
@@ -89,12 +90,16 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	entry, first := a.idem.claim(key, request)
 	switch {
 	case entry.request != request:
-		a.write(w, r, newProblem(http.StatusUnprocessableEntity, "idempotency-key-reused", "this Idempotency-Key was sent with another request before; draw a new one"))
+		a.write(w, r, keyReused())
 	case first:
 		a.produce(w, r, next, key, entry)
 	default:
 		a.repeat(w, r, entry)
 	}
+}
+
+func keyReused() *problem {
+	return newProblem(http.StatusUnprocessableEntity, "idempotency-key-reused", "this Idempotency-Key was sent with another request before; draw a new one")
 }
 
 func bodyProblem(err error) *problem {
@@ -112,11 +117,18 @@ func (a *api) produce(w http.ResponseWriter, r *http.Request, next http.Handler,
 		entry.status, entry.header, entry.body = rec.status, w.Header().Clone(), rec.body.Bytes()
 		if !rec.wrote || rec.status >= 500 {
 			entry.status = http.StatusServiceUnavailable
+		}
+		// Only what the store keeps too is repeated from memory for long: what was refused may be sent again.
+		if entry.status >= 400 {
 			a.idem.forget(key)
 		}
 		close(entry.done)
 	}()
-	next.ServeHTTP(rec, r.WithContext(context.WithoutCancel(r.Context())))
+	t := newTicket(key, entry.request)
+	if a.recall(rec, r, t, next) {
+		return
+	}
+	next.ServeHTTP(rec, r.WithContext(withTicket(context.WithoutCancel(r.Context()), t)))
 }
 
 func (a *api) repeat(w http.ResponseWriter, r *http.Request, entry *replay) {

@@ -44,6 +44,10 @@ func (a *api) createImport(ctx context.Context, in *importInput) (*made[job], er
 	if err != nil && in.Domain != "" {
 		return nil, err
 	}
+	// From here on the rows are on their way: the same request must not send them again, whatever becomes of this process.
+	if err := a.update(ctx, in.DryRun, func(*fleet.Tx) error { return nil }); err != nil {
+		return nil, err
+	}
 	j, err := a.jobs.add(ctx, laneImports, job{Kind: "user-import", Domain: d.Name, DryRun: in.DryRun, Total: len(s.rows), Warnings: s.warnings}, func(ctx context.Context, p *progress) error {
 		return a.runImport(ctx, d.Name, s.rows, in.DryRun, p)
 	})

@@ -39,7 +39,7 @@ type jobs struct {
 // work is a job with what it does and for whom.
 type work struct {
 	job
-	ctx    context.Context // of the request that asked for it, which has ended
+	ctx    context.Context // of the request that asked for it, which has ended: who, why, and under which id
 	caller caller
 	run    func(context.Context, *progress) error
 }
@@ -63,7 +63,7 @@ func (s *jobs) add(ctx context.Context, lane string, j job, run func(context.Con
 		return j, fmt.Errorf("job id: %w", err)
 	}
 	j.ID, j.State, j.CreatedAt = "job_"+strings.ToLower(base32.StdEncoding.EncodeToString(b)), "queued", s.now().UTC()
-	w := &work{job: j, ctx: context.WithoutCancel(ctx), caller: callerOf(ctx), run: run}
+	w := &work{job: j, ctx: withTicket(context.WithoutCancel(ctx), nil), caller: callerOf(ctx), run: run}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {

@@ -112,7 +112,7 @@ func (a *api) createKey(ctx context.Context, in *struct{ Body newKey }) (*made[a
 		if k, err = tx.PutAPIKey(k); err != nil {
 			return err
 		}
-		out.ETag, out.Location = etag(k.Revision), "/v1/api-keys/"+k.ID
+		out.at(ctx, k.Revision, "/v1/api-keys/"+k.ID)
 		out.Body, err = showKey(&tx.Snap, k)
 		out.Body.Key = text
 		return err

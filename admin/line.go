@@ -133,7 +133,7 @@ func (a *api) createLine(ctx context.Context, in *struct{ Body newLineBody }) (*
 		if err != nil {
 			return err
 		}
-		out.ETag, out.Location = etag(l.Revision), "/v1/lines/"+l.ID
+		out.at(ctx, l.Revision, "/v1/lines/"+l.ID)
 		out.Body, err = a.showLine(&tx.Snap, l)
 		return err
 	})
@@ -221,6 +221,10 @@ func (a *api) revealSecret(ctx context.Context, in *revealInput) (*plain[credent
 	if err != nil {
 		return nil, err
 	}
-	a.log.Warn("a line's secret was revealed", "request_id", requestID(ctx), "caller", callerOf(ctx).name, "line_id", l.ID, "reason", in.Body.Reason)
+	err = a.record(because(ctx, in.Body.Reason), fleet.AuditEvent{Action: "line.secret_revealed", Resource: l.ID, DomainID: l.DomainID})
+	if err != nil {
+		return nil, err // nothing is shown that nobody could look up later
+	}
+	a.log.Warn("a line's secret was revealed", "request_id", requestID(ctx), "caller", callerOf(ctx).name, "line_id", l.ID)
 	return &plain[credentials]{Body: credentials{AuthUsername: l.AuthUsername, Secret: l.Secret.Reveal()}}, nil
 }

@@ -70,6 +70,7 @@ func (o *office) tenant(domain, mac string) *strings.Replacer {
 	k := o.ok(201, "POST", "/v1/api-keys", `{"name":"K","scopes":["users:read"],"domains":["`+domain+`"]}`)
 	o.sightings.Wait(fleet.Waiting{MAC: fleet.MAC(mac + "ff"), Peer: "10.0.0.9", LastSeen: o.clock.Now()})
 	return strings.NewReplacer("$user2", u2.str("id"), "$user", u.str("id"), "$line", u.str("lines.0.id"), "$device", u.str("devices.0.id"),
+		"$audit-event", o.ok(200, "GET", "/v1/audit-events?action=user.created&resource="+u.str("id"), "").str("items.0.id"),
 		"$profile", p.str("id"), "$api-key", k.str("id"), "$domain", domain, "$waiting", mac+"ff")
 }
 

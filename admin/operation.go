@@ -37,7 +37,11 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 		Middlewares: huma.Middlewares{a.gate(op.scope)},
 	}
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
-		out, err := handle(withOperation(ctx, op.id), in)
+		ctx = withOperation(ctx, op.id)
+		if t := ticketOf(ctx); t != nil {
+			t.status = max(op.status, http.StatusOK)
+		}
+		out, err := handle(ctx, in)
 		if err != nil {
 			return nil, a.problemOf(ctx, err)
 		}
@@ -102,7 +106,15 @@ type made[T any] struct {
 	Body     T
 }
 
-// body answers with something that has no revision of its own.
+// at says where a new record is, and leaves that with the request's Idempotency-Key. It is called within the transaction.
+func (m *made[T]) at(ctx context.Context, revision uint64, location string) {
+	m.ETag, m.Location = etag(revision), location
+	if t := ticketOf(ctx); t != nil {
+		t.location = location
+	}
+}
+
+// plain answers with something that has no revision of its own.
 type plain[T any] struct {
 	Body T
 }
@@ -110,19 +122,22 @@ type plain[T any] struct {
 // errDryRun rolls a transaction back that was only tried.
 var errDryRun = errors.New("dry run")
 
-// update runs fn in a transaction. With dry, everything is tried, checked and rolled back.
+// update runs fn in a transaction, on behalf of the caller. With dry, everything is tried, checked and rolled back.
 func (a *api) update(ctx context.Context, dry bool, fn func(*fleet.Tx) error) error {
-	err := a.Store.Update(ctx, func(tx *fleet.Tx) error {
+	err := a.Store.Update(actedBy(ctx), func(tx *fleet.Tx) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
 		if dry {
 			return errDryRun
 		}
-		return nil
+		return ticketOf(ctx).redeem(tx)
 	})
 	if dry && errors.Is(err, errDryRun) {
 		return nil
+	}
+	if err == nil {
+		ticketOf(ctx).redeemed()
 	}
 	return err
 }

@@ -67,6 +67,8 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 		return p
 	case len(fields) > 0:
 		return a.fieldProblem(ctx, fields)
+	case errors.Is(err, errRedeemed):
+		return newProblem(http.StatusConflict, "idempotency-in-progress", "the same request is being carried out elsewhere; send it again to hear what came of it")
 	case errors.Is(err, fleet.ErrNotFound):
 		return newProblem(http.StatusNotFound, "not-found", "nothing with this id exists, or this key may not see it")
 	case errors.Is(err, fleet.ErrReadOnly):

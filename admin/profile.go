@@ -88,7 +88,7 @@ func (a *api) createProfile(ctx context.Context, in *struct{ Body newProfile }) 
 		if err != nil {
 			return err
 		}
-		out.ETag, out.Location = etag(p.Revision), "/v1/profiles/"+p.ID
+		out.at(ctx, p.Revision, "/v1/profiles/"+p.ID)
 		out.Body, err = showProfile(&tx.Snap, p)
 		return err
 	})

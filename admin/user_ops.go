@@ -32,7 +32,7 @@ func (a *api) createUser(ctx context.Context, in *createUserInput) (*made[user],
 		out.Body, err = a.showUser(&tx.Snap, created.User)
 		out.Body.Effects = append(effectsOf(created), licences(d)...)
 		out.Body.Warnings = append(b.warnings(), out.Body.Warnings...)
-		out.ETag, out.Location = etag(created.User.Revision), "/v1/users/"+created.User.ID
+		out.at(ctx, created.User.Revision, "/v1/users/"+created.User.ID)
 		return err
 	})
 	if in.DryRun && err == nil {

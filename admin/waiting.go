@@ -106,6 +106,9 @@ func (a *api) reject(ctx context.Context, in *MACInput) (*struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.record(ctx, fleet.AuditEvent{Action: "waiting_phone.rejected", Resource: string(w.MAC)}); err != nil {
+		return nil, err
+	}
 	a.Sightings.Leave(w.MAC)
 	return nil, nil
 }
@@ -162,7 +165,7 @@ func (a *api) adopt(ctx context.Context, in *adoptInput) (*made[adopted], error)
 		if err != nil {
 			return err
 		}
-		return a.showAdopted(&tx.Snap, stored, owner, out)
+		return a.showAdopted(ctx, &tx.Snap, stored, owner, out)
 	})
 	switch {
 	case err != nil:
@@ -250,12 +253,12 @@ func (a *api) adopter(ctx context.Context, tx *fleet.Tx, b adoption, hashed secr
 	return nil, "", nil
 }
 
-func (a *api) showAdopted(s *fleet.Snap, d fleet.Device, owner *fleet.User, out *made[adopted]) error {
+func (a *api) showAdopted(ctx context.Context, s *fleet.Snap, d fleet.Device, owner *fleet.User, out *made[adopted]) error {
 	shown, err := a.showDevice(s, d)
 	if err != nil {
 		return err
 	}
-	out.ETag, out.Location = etag(d.Revision), "/v1/devices/"+d.ID
+	out.at(ctx, d.Revision, "/v1/devices/"+d.ID)
 	out.Body = adopted{Device: shown, Effects: []effect{{Type: "billable_device", Quantity: 1}}}
 	if owner != nil {
 		u, err := a.showUser(s, *owner)
