@@ -17,7 +17,9 @@ func (c *fieldChecker) call(id *parse.IdentifierNode, nodes []parse.Node, args [
 		fn = tables{}.funcs()[id.Ident]
 	}
 	t := reflect.TypeOf(fn)
-	if id.Ident != "fits" {
+	if id.Ident == "fits" {
+		c.fits = true
+	} else {
 		c.refuseSecrets(id, args)
 	}
 	c.count(id, t, len(args))

@@ -78,6 +78,22 @@ func TestOptional(t *testing.T) {
 	}
 }
 
+// TestFits: a template may leave out a secret that its format cannot carry, and still be held to its structure.
+func TestFits(t *testing.T) {
+	c, f := replaced(t, map[string]string{"keys.txt.tmpl": "{{if fits .AdminPassword \"\\\"\"}}\nadmin \"{{.AdminPassword}}\"\n{{end}}\n"})
+	keys := file(t, f, "keys/{part}/{mac-}.txt")
+	for name, want := range map[string]bool{"hostile": false, "tls-srtp": true} {
+		if out, err := c.Render(f, keys, phone(t, f, name)); err != nil || strings.Contains(string(out), "admin") != want {
+			t.Errorf("%s: %q, %v", name, out, err)
+		}
+	}
+	text := "{{if fits .AdminPassword \"x\"}}a = {{.AdminPassword}}{{end}}\n{{if contains .Name \"<\"}}b = 1{{end}}\n"
+	_, err := Load(os.DirFS("testdata/good"), fstest.MapFS{"acme/files/device.cfg.tmpl": {Data: []byte(text)}})
+	if err == nil || !strings.Contains(err.Error(), "changes the structure") {
+		t.Errorf("a name that adds a line passes: %v", err)
+	}
+}
+
 // TestRevision: the number is the same for the same file, also where secrets are masked, and another for any other.
 func TestRevision(t *testing.T) {
 	c, f := replaced(t, map[string]string{"keys.txt.tmpl": "serial {{.Revision}}\n{{.Name}} {{.AdminPassword}}\n"})

@@ -19,6 +19,7 @@ type fieldChecker struct {
 	vars     []variable
 	secret   bool // a Secret is printed
 	revised  bool // Phone.Revision is named
+	fits     bool // fits is called
 }
 
 type variable struct {

@@ -25,7 +25,7 @@ func Fixtures(f *Family, m Model) []Fixture {
 		{"keys-blf-park", keysBLFPark(f, m)},
 		{"tls-srtp", tlsSRTP(f, m)},
 		{"dst-timezone", dstTimezone(f, m)},
-		{hostileCase, hostile(f, m, nasty)},
+		{hostileCase, hostile(f, m, nasty, nasty)},
 	}
 }
 
@@ -180,15 +180,15 @@ func cut(s string, n int) string {
 	return strings.TrimSpace(s)
 }
 
-// hostile sets every text that a person types to dirty(text).
-func hostile(f *Family, m Model, dirty func(string) string) Phone {
+// hostile sets every text that a person types to dirty(text), and every secret to hush(text).
+func hostile(f *Family, m Model, dirty, hush func(string) string) Phone {
 	p := bare(f, m)
 	p.Name = dirty("Lobby")
-	p.AdminPassword, p.UserPassword = NewSecret(dirty("adm")), NewSecret(dirty("usr"))
-	p.Provision = Credentials{User: dirty("prov"), Password: NewSecret(dirty("prv"))}
+	p.AdminPassword, p.UserPassword = NewSecret(hush("adm")), NewSecret(hush("usr"))
+	p.Provision = Credentials{User: dirty("prov"), Password: NewSecret(hush("prv"))}
 	p.Time, p.Language, p.ToneCountry = zoneSydney, "pt-BR", "BR"
 	a := account(1, "101", dirty("Erika"))
-	a.Label, a.Password, a.Voicemail = dirty("#101"), NewSecret(dirty("pw")), "*97"
+	a.Label, a.Password, a.Voicemail = dirty("#101"), NewSecret(hush("pw")), "*97"
 	p.Accounts = accounts(m, a)
 	p.Keys = keys(m, len(p.Accounts),
 		Key{Type: "blf", Label: dirty("Key"), Value: dirty("111"), Line: 1, Pickup: dirty("**")},

@@ -87,6 +87,7 @@ type File struct {
 	Secret      bool     `toml:"-"`        // derived: the template prints a Secret
 
 	revised bool // derived: the template names Revision
+	fits    bool // derived: the template asks which secrets it can write
 }
 
 // Upload is a file that the family's phones may send (PUT over HTTP, WRQ over TFTP).
