@@ -316,6 +316,28 @@ func TestDeletedLineLosesItsBindings(t *testing.T) {
 	expect(t, c.do(r.line, register{}), 401, "")
 }
 
+func TestRenumberedLineLosesItsBindings(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	expect(t, c.do(r.line, register{}), 200, "")
+	line := r.line
+	line.Number = "105"
+	update(t, r.store, func(tx *fleet.Tx) (err error) { line, err = tx.PutLine(line); return err })
+	if len(r.contacts()) != 0 {
+		t.Error("an address that is no longer is still bound")
+	}
+	expect(t, c.do(line, register{}), 403, "")
+	expect(t, c.do(line, register{to: "<sip:105@" + testDomain + ">"}), 200, "")
+	domain := r.domain
+	domain.Name = "renamed.test"
+	update(t, r.store, func(tx *fleet.Tx) (err error) { _, err = tx.PutDomain(domain); return err })
+	expect(t, c.send(register{}), 404, "")
+	expect(t, c.do(line, register{uri: "sip:renamed.test", to: "<sip:105@renamed.test>"}), 200, "")
+	if got := r.s.Registrations(""); len(got) != 1 || got[0].AOR != "sip:105@renamed.test" {
+		t.Errorf("registrations are %+v", got)
+	}
+}
+
 func TestRotatedSecretEndsOldBindings(t *testing.T) {
 	r := start(t)
 	old := r.udp()

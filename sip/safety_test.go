@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
@@ -264,18 +265,73 @@ func TestCloseEndsEverything(t *testing.T) {
 }
 
 func TestServeReportsAListenerThatDied(t *testing.T) {
+	for name, end := range map[string]func(*Server) error{
+		"tcp": func(s *Server) error { return s.cfg.TCP.Close() },
+		"ws":  func(s *Server) error { return s.cfg.WS.Close() },
+		"udp": func(s *Server) error { return s.cfg.UDP.Close() }, // sipgo's ServeUDP returns nil
+	} {
+		t.Run(name, func(t *testing.T) {
+			udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := start(t).cfg
+			c.UDP, c.Dir = udp, t.TempDir()
+			if c.TCP, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+				t.Fatal(err)
+			}
+			if c.WS, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+				t.Fatal(err)
+			}
+			s, err := New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() { served <- s.Serve(context.Background()) }()
+			if err := end(s); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-served:
+				if err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("Serve says %v", err)
+				}
+			case <-time.After(quick):
+				t.Error("Serve goes on without a listener")
+			}
+			if err := s.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestAnswersNeverDialTheVia is the defect of sipgo that connects to the sent-by host when the request's connection is gone.
+func TestAnswersNeverDialTheVia(t *testing.T) {
+	trap, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trap.Close()
+	dialled := make(chan bool, 1)
+	go func() {
+		if _, err := trap.Accept(); err == nil {
+			dialled <- true
+		}
+	}()
 	r := start(t)
-	r.ends = func() {}
-	_ = r.s.cfg.TCP.Close()
+	for range 30 {
+		c := r.tcp()
+		text := strings.Replace(c.text(register{method: "OPTIONS"}), c.conn.LocalAddr().String(), trap.Addr().String(), 1)
+		c.write(text)
+		_ = c.conn.(*net.TCPConn).SetLinger(0) // a reset, so that the answer finds no connection
+		c.conn.Close()
+	}
+	expect(t, r.tcp().send(register{method: "OPTIONS"}), 200, "")
 	select {
-	case <-r.s.done:
-	case <-time.After(quick):
-		t.Fatal("Serve goes on without a listener")
-	}
-	if err := r.s.Close(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if _, err := New(Config{}); err == nil {
-		t.Error("a server without anything was made")
+	case <-dialled:
+		t.Error("the server connected to an address that a Via named")
+	case <-time.After(100 * time.Millisecond):
 	}
 }
