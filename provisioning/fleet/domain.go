@@ -30,6 +30,8 @@ type Domain struct {
 	Bundles    []string `json:"bundles"`
 	DialPlanID string   `json:"dial_plan_id,omitempty"` // for lines without one of their own; "" = the phones' own
 	Settings   Settings `json:"settings"`
+
+	MailTemplates MailTemplates `json:"mail_templates,omitzero"`
 	Meta
 }
 
@@ -107,6 +109,7 @@ func (d Domain) Check() error {
 		e.add(invalid("/policy/extension_change", "value-unknown", `extension_change is "allow" or "deny"`))
 	}
 	e.add(At("/settings", d.Settings.Check()))
+	e.add(At("/mail_templates", d.MailTemplates.check()))
 	return e.join()
 }
 
@@ -166,5 +169,6 @@ func (d Domain) clone() Domain {
 	d.Networks = slices.Clone(d.Networks)
 	d.Bundles = slices.Clone(d.Bundles)
 	d.Settings = d.Settings.clone()
+	d.MailTemplates = d.MailTemplates.clone()
 	return d
 }

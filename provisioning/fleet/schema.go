@@ -34,27 +34,30 @@ const (
 	tableGroups       = "groups"
 	tablePhoneNumbers = "phone_numbers"
 	tableDialPlans    = "dial_plans"
+	tableDeliveries   = "deliveries"
 )
 
 // Indexes beside "id".
 const (
-	byID        = "id"
-	byName      = "name"
-	byDomain    = "domain"
-	byExtension = "extension"
-	byEmail     = "email"
-	bySuper     = "super"
-	byUser      = "user"
-	byAuth      = "auth"
-	byMAC       = "mac"
-	byLine      = "line"
-	byHTTPUser  = "http_user"
-	byToken     = "token"
-	byProfile   = "profile"
-	byHash      = "hash"
-	byTime      = "time"
-	byGroup     = "group"
-	byDialPlan  = "dial_plan"
+	byID         = "id"
+	byName       = "name"
+	byDomain     = "domain"
+	byExtension  = "extension"
+	byEmail      = "email"
+	bySuper      = "super"
+	byUser       = "user"
+	byAuth       = "auth"
+	byMAC        = "mac"
+	byLine       = "line"
+	byHTTPUser   = "http_user"
+	byToken      = "token"
+	byProfile    = "profile"
+	byHash       = "hash"
+	byTime       = "time"
+	byGroup      = "group"
+	byDialPlan   = "dial_plan"
+	byDue        = "due"
+	byInvitation = "invitation"
 )
 
 // table is one noun's rows with their indexes.
@@ -108,7 +111,7 @@ func decodeInto[T any, P interface {
 // schema lists the tables. Each index says why it is there by the question that it answers.
 func schema() []*table {
 	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable(), apiKeysTable(),
-		idempotencyTable(), auditTable(), chainTable(), groupsTable(), phoneNumbersTable(), dialPlansTable()}
+		idempotencyTable(), auditTable(), chainTable(), groupsTable(), phoneNumbersTable(), dialPlansTable(), deliveriesTable()}
 }
 
 func domainsTable() *table {
@@ -130,6 +133,11 @@ func usersTable() *table {
 				return conflict("/extension_number", "extension-taken", "this extension is in use by "+strconv.Quote(o.(*User).DisplayName()), o.key())
 			}},
 		{name: byGroup, keys: func(r record) []string { return r.(*User).GroupIDs }}, // who is in it?
+		{name: byInvitation, // whose token came back?
+			keys: func(r record) []string { return one(r.(*User).Invitation.TokenHash.Reveal()) },
+			unique: func(o record) error {
+				return conflict("/invitation", "invitation-taken", "this token was given out", o.key())
+			}},
 		{name: bySuper, // is this the domain's last super administrator?
 			keys: func(r record) []string {
 				u := r.(*User)
@@ -304,6 +312,7 @@ func (k *APIKey) secrets(m map[string]*Secret) { m["hash"] = &k.Hash }
 func (u *User) secrets(m map[string]*Secret) {
 	m["password_hash"] = &u.PasswordHash
 	m["voicemail.pin_hash"] = &u.Voicemail.PINHash
+	m["invitation.token_hash"] = &u.Invitation.TokenHash
 }
 
 func (l *Line) secrets(m map[string]*Secret) {

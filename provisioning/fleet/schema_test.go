@@ -32,7 +32,8 @@ func sample(table string, n int) record {
 	case tableDomains:
 		return &Domain{ID: "dom_" + text, Name: text + ".test"}
 	case tableUsers:
-		return &User{ID: "usr_" + text, DomainID: "dom_1", ExtensionNumber: text, Email: text + "@example.test"}
+		return &User{ID: "usr_" + text, DomainID: "dom_1", ExtensionNumber: text, Email: text + "@example.test",
+			Invitation: Invitation{TokenHash: NewSecret("token" + text)}}
 	case tableLines:
 		return &Line{ID: "lin_" + text, DomainID: "dom_1", UserID: "usr_1", Number: text, AuthUsername: "auth" + text}
 	case tableDevices:
@@ -58,6 +59,8 @@ func clash(table, index string, dst, src record) bool {
 		dst.(*User).ExtensionNumber = src.(*User).ExtensionNumber
 	case "users/email": // whatever its case (R12)
 		dst.(*User).Email = "11@EXAMPLE.TEST"
+	case "users/invitation":
+		dst.(*User).Invitation = src.(*User).Invitation
 	case "lines/extension":
 		dst.(*Line).Number = src.(*Line).Number
 	case "lines/auth":

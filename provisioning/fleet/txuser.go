@@ -45,6 +45,7 @@ func (t *Tx) changeUser(d Domain, old, u User) (User, error) {
 	if u.DomainID != old.DomainID {
 		return u, stays("user")
 	}
+	u = u.withdrawn(old)
 	if err := t.keepSuper(old, u.Permissions.Mode); err != nil {
 		return u, err
 	}

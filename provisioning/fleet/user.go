@@ -16,9 +16,10 @@ type User struct {
 	Purpose            string           `json:"purpose"` // person, resource or call_routing
 	FirstName          string           `json:"first_name"`
 	LastName           string           `json:"last_name"`
-	DisplayNameSet     string           `json:"display_name,omitempty"` // overrides "First Last"
-	Email              string           `json:"email,omitempty"`        // signs in; unique in the domain whatever its case
-	EmailVerifiedAt    *time.Time       `json:"email_verified_at,omitempty"`
+	DisplayNameSet     string           `json:"display_name,omitempty"`      // overrides "First Last"
+	Email              string           `json:"email,omitempty"`             // signs in; unique in the domain whatever its case
+	EmailVerifiedAt    *time.Time       `json:"email_verified_at,omitempty"` // when a token came back from it; another address begins anew
+	Invitation         Invitation       `json:"invitation,omitzero"`
 	NotificationEmails []string         `json:"notification_emails,omitempty"` // where voicemail and fax notices go
 	Department         string           `json:"department,omitempty"`
 	Language           string           `json:"language,omitempty"` // BCP 47; "" = the domain's
@@ -243,6 +244,7 @@ func (d Domain) checkExtension(path, n string) error {
 
 func (u User) clone() User {
 	u.EmailVerifiedAt = clonePtr(u.EmailVerifiedAt)
+	u.Invitation = u.Invitation.clone()
 	u.NotificationEmails = cloneSlice(u.NotificationEmails)
 	u.Permissions.Grants = cloneSlice(u.Permissions.Grants)
 	u.GroupIDs = cloneSlice(u.GroupIDs)

@@ -282,6 +282,9 @@ func Dump(s *fleet.Store) map[string]any {
 	for r := range snap.DialPlans("") {
 		out["dial_plans/"+r.ID] = r
 	}
+	for r := range snap.Deliveries("") {
+		out["deliveries/"+r.ID] = r
+	}
 	for r := range snap.AuditEvents("") {
 		out["audit/"+r.ID] = r
 	}
