@@ -4,22 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"math/rand/v2"
-	"net/netip"
 
 	"offhook/sip/digest"
 	"offhook/sip/location"
+	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
-
-// inbound is a message with where it came from.
-type inbound struct {
-	data      []byte
-	framing   wire.Framing
-	source    netip.AddrPort
-	local     netip.Addr // destination of a datagram, if the socket tells
-	transport location.Transport
-	conn      *conn // nil over UDP
-}
 
 // worker is all the memory that answering a message takes. It serves one message at a time and is used again.
 type worker struct {
@@ -61,8 +51,8 @@ func known(method []byte) bool {
 }
 
 // answer returns what to send back, nil for nothing. The result is good until the worker's next message.
-func (w *worker) answer(in *inbound) []byte {
-	fault := w.msg.Read(in.data, in.framing)
+func (w *worker) answer(in *transport.Inbound) []byte {
+	fault := w.msg.Read(in.Data, in.Framing)
 	m := &w.msg
 	switch {
 	case fault == wire.Silent:
@@ -74,9 +64,9 @@ func (w *worker) answer(in *inbound) []byte {
 		return nil
 	}
 	// Who shows credentials is charged later, and only if they prove nothing. Over a stream the source proves itself.
-	w.proven = in.conn != nil
+	w.proven = in.Conn != nil
 	charged := !w.proven && !m.Has(wire.Authorization)
-	if charged && !w.s.budget.take(in.source.Addr(), w.s.cfg.Now()) {
+	if charged && !w.s.budget.take(in.Source.Addr(), w.s.cfg.Now()) {
 		return nil
 	}
 	var out []byte
@@ -85,13 +75,13 @@ func (w *worker) answer(in *inbound) []byte {
 	} else {
 		out = w.dispatch(in)
 	}
-	if !w.proven && !charged && !w.s.budget.take(in.source.Addr(), w.s.cfg.Now()) {
+	if !w.proven && !charged && !w.s.budget.take(in.Source.Addr(), w.s.cfg.Now()) {
 		return nil
 	}
 	return out
 }
 
-func (w *worker) dispatch(in *inbound) []byte {
+func (w *worker) dispatch(in *transport.Inbound) []byte {
 	m := &w.msg
 	switch string(m.Method) {
 	case "CANCEL":
@@ -116,7 +106,7 @@ func (w *worker) dispatch(in *inbound) []byte {
 }
 
 // refuse answers the methods that are not served. The answer depends on the method alone: it tells nothing of users.
-func (w *worker) refuse(in *inbound) []byte {
+func (w *worker) refuse(in *transport.Inbound) []byte {
 	m := &w.msg
 	switch {
 	case !known(m.Method):
@@ -149,7 +139,7 @@ func (w *worker) served() bool {
 }
 
 // require refuses options that must be understood and are not, naming exactly those (RFC 3261 section 8.2.2.3).
-func (w *worker) require(in *inbound) []byte {
+func (w *worker) require(in *transport.Inbound) []byte {
 	if !w.msg.Has(wire.Require) {
 		return nil
 	}
@@ -187,7 +177,7 @@ func appendUnsupported(dst, list []byte) []byte {
 }
 
 // options tells what we can (RFC 3261 section 11.2), the same for every user part.
-func (w *worker) options(in *inbound) []byte {
+func (w *worker) options(in *transport.Inbound) []byte {
 	w.begin(in, 200, "OK")
 	w.out = wire.Field(w.out, "Allow", allowed)
 	w.out = wire.Field(w.out, "Accept", "application/reginfo+xml")
@@ -198,7 +188,7 @@ func (w *worker) options(in *inbound) []byte {
 
 // cancel has nothing to cancel: everything is answered at once. One that follows a REGISTER gets its 200 and has no
 // effect (RFC 3261 section 9.2).
-func (w *worker) cancel(in *inbound) []byte {
+func (w *worker) cancel(in *transport.Inbound) []byte {
 	if w.s.recent.has(w.transaction(in)) {
 		return w.reply(in, 200, "OK")
 	}
@@ -206,21 +196,21 @@ func (w *worker) cancel(in *inbound) []byte {
 }
 
 // transaction is a fingerprint of what CANCEL shares with the request that it is for (RFC 3261 section 9.1).
-func (w *worker) transaction(in *inbound) uint64 {
+func (w *worker) transaction(in *transport.Inbound) uint64 {
 	m := &w.msg
 	w.scratch = append(append(w.scratch[:0], m.Via.Branch...), 0)
 	w.scratch = append(append(w.scratch, m.Value(wire.CallID)...), byte(m.CSeq), byte(m.CSeq>>8), byte(m.CSeq>>16), byte(m.CSeq>>24))
-	return w.s.recent.sum(w.scratch, in.source)
+	return w.s.recent.sum(w.scratch, in.Source)
 }
 
 // reply is a response with nothing more to say.
-func (w *worker) reply(in *inbound, code int, reason string) []byte {
+func (w *worker) reply(in *transport.Inbound, code int, reason string) []byte {
 	w.begin(in, code, reason)
 	return w.end()
 }
 
-func (w *worker) begin(in *inbound, code int, reason string) {
-	w.out = w.msg.Response(w.out[:0], code, reason, w.toTag(), in.source)
+func (w *worker) begin(in *transport.Inbound, code int, reason string) {
+	w.out = w.msg.Response(w.out[:0], code, reason, w.toTag(), in.Source)
 }
 
 func (w *worker) end() []byte {

@@ -6,6 +6,7 @@ import (
 
 	"offhook/sip/digest"
 	"offhook/sip/location"
+	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
 
@@ -14,7 +15,7 @@ const nonceLife = 300 * time.Second
 
 // authenticate returns the account whose credentials the request carries, or the answer that refuses it. Users who do not
 // exist are refused by the same bytes and the same work as those whose secret was wrong.
-func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
+func (w *worker) authenticate(in *transport.Inbound) (*location.Account, []byte) {
 	switch w.findCredentials() {
 	case digest.Malformed:
 		return nil, w.reply(in, 400, "Malformed Authorization")
@@ -26,7 +27,7 @@ func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
 	if since.Before(w.s.started) {
 		since = w.s.started // counts of older nonces died with the process that kept them
 	}
-	nonce, state := w.hasher.CheckNonce(c.Nonce, w.realm, in.source.Addr(), since, now)
+	nonce, state := w.hasher.CheckNonce(c.Nonce, w.realm, in.Source.Addr(), since, now)
 	if state == digest.Forged || !w.sameTarget() {
 		return nil, w.challenge(in, false)
 	}
@@ -37,37 +38,37 @@ func (w *worker) authenticate(in *inbound) (*location.Account, []byte) {
 	w.proven = true
 	user := c.User()
 	account := w.s.table.Find(user)
-	if w.s.guard.slowed(in.source, user, now) && !account.Holds(in.source, now.UnixMilli()) {
+	if w.s.guard.slowed(in.Source, user, now) && !account.Holds(in.Source, now.UnixMilli()) {
 		return nil, w.reply(in, 403, "Forbidden")
 	}
 	if !w.verify(account, user) {
 		w.wrong(in, account, user, now)
 		return nil, w.challenge(in, false)
 	}
-	mark := c.Mark(w.s.recent.seed, in.source)
+	mark := c.Mark(w.s.recent.seed, in.Source)
 	if state != digest.Fresh || !account.Accept(nonce, c.NC, mark, since.UnixMilli(), now.UnixMilli()) {
 		return nil, w.challenge(in, true)
 	}
-	w.s.guard.passed(in.source, user)
+	w.s.guard.passed(in.Source, user)
 	return account, nil
 }
 
 // wrong counts wrong credentials. It says so the first time, the second, the fourth and so on: a phone that tries all day
 // fills no log.
-func (w *worker) wrong(in *inbound, account *location.Account, user []byte, now time.Time) {
-	times := w.s.guard.failed(in.source, user, now)
+func (w *worker) wrong(in *transport.Inbound, account *location.Account, user []byte, now time.Time) {
+	times := w.s.guard.failed(in.Source, user, now)
 	tell := times&(times-1) == 0
 	switch {
 	case account == nil && tell:
-		w.s.log.Warn("phone refused: no line has this user name", "username", string(clip(user, 64)), "source", in.source, "times", times)
+		w.s.log.Warn("phone refused: no line has this user name", "username", string(clip(user, 64)), "source", in.Source, "times", times)
 	case account == nil:
 	default:
 		account.Fail(now.UnixMilli())
 		if tell {
-			w.s.log.Warn("phone refused: wrong secret", "line", account.LineID, "source", in.source, "times", times)
+			w.s.log.Warn("phone refused: wrong secret", "line", account.LineID, "source", in.Source, "times", times)
 			w.s.changed(account.Refused(location.Binding{
 				Contact: string(clip(w.msg.Value(wire.Contact), 200)), UserAgent: string(clip(w.msg.Value(wire.UserAgent), 200)),
-				Source: in.source, Transport: in.transport,
+				Source: in.Source, Transport: in.Transport,
 			}))
 		}
 	}
@@ -124,10 +125,10 @@ func (w *worker) verify(account *location.Account, user []byte) bool {
 }
 
 // challenge is a 401 with one challenge an algorithm, best first (RFC 8760 section 2.4).
-func (w *worker) challenge(in *inbound, stale bool) []byte {
+func (w *worker) challenge(in *transport.Inbound, stale bool) []byte {
 	w.begin(in, 401, "Unauthorized")
 	n := digest.Nonce{At: w.s.cfg.Now().UnixMilli(), Seq: w.s.seq.Add(1)}
-	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.source.Addr())
+	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.Source.Addr())
 	several := w.several()
 	for _, a := range w.s.cfg.Algorithms {
 		if !several && a != digest.MD5 && slices.Contains(w.s.cfg.Algorithms, digest.MD5) {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"offhook/sip/digest"
-	"offhook/sip/location"
+	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
 
@@ -24,7 +24,7 @@ type hot struct {
 func newHot(t testing.TB) *hot {
 	r := start(t)
 	h := &hot{w: r.s.newWorker(), r: r, source: netip.MustParseAddrPort("192.0.2.7:5060")}
-	out := h.w.answer(&inbound{data: []byte(h.request("")), source: h.source, transport: location.UDP})
+	out := h.w.answer(&transport.Inbound{Data: []byte(h.request("")), Source: h.source, Transport: wire.UDP})
 	h.nonce = param(parseResponse(t, string(out)).get("www-authenticate"), "nonce")
 	return h
 }
@@ -44,7 +44,7 @@ func (h *hot) refresh() []byte {
 }
 
 func (h *hot) answer(t testing.TB, data []byte, code string) {
-	in := inbound{data: data, source: h.source, transport: location.UDP}
+	in := transport.Inbound{Data: data, Source: h.source, Transport: wire.UDP}
 	if out := h.w.answer(&in); !strings.HasPrefix(string(out[:min(len(out), 11)]), "SIP/2.0 "+code) {
 		t.Fatalf("answer is %q", out)
 	}

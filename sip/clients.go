@@ -13,6 +13,7 @@ import (
 
 	sipgo "github.com/emiago/sipgo/sip"
 
+	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
 
@@ -28,7 +29,7 @@ type clients struct {
 // pending is a transaction that waits for its answer.
 type pending struct {
 	source netip.AddrPort
-	conn   *conn // nil over UDP
+	conn   *transport.Conn // nil over UDP
 	in     chan reply
 }
 
@@ -40,14 +41,14 @@ type reply struct {
 }
 
 // receive takes a response. One that nobody waits for is dropped (RFC 3261 section 18.1.2): it is never forwarded.
-func (c *clients) receive(m *wire.Message, in *inbound) {
+func (c *clients) receive(m *wire.Message, in *transport.Inbound) {
 	if m.Vias != 1 {
 		return
 	}
 	c.mu.Lock()
 	p := c.waiting[string(m.Via.Branch)]
 	c.mu.Unlock()
-	if p == nil || p.conn != in.conn || in.source != p.source {
+	if p == nil || p.conn != in.Conn || in.Source != p.source {
 		return
 	}
 	r := reply{code: m.Status}
@@ -85,15 +86,15 @@ type flow struct {
 	request []byte
 	to      netip.AddrPort
 	from    netip.Addr
-	conn    *conn
+	conn    *transport.Conn
 }
 
 // LocalAddr is where the request leaves from.
 func (f *flow) LocalAddr() net.Addr {
 	if f.conn != nil {
-		return f.conn.raw.LocalAddr()
+		return f.conn.LocalAddr()
 	}
-	return f.s.udp.conn.LocalAddr()
+	return f.s.udp.LocalAddr()
 }
 
 // transport is the flow's name in a Via.
@@ -101,7 +102,7 @@ func (f *flow) transport() string {
 	if f.conn == nil {
 		return "UDP"
 	}
-	return strings.ToUpper(f.conn.transport.String())
+	return strings.ToUpper(f.conn.Transport().String())
 }
 
 // sentBy is our end of the flow as the phone sees it; where the socket cannot tell, host with its port.
@@ -121,9 +122,9 @@ func (f *flow) sentBy(host string) string {
 // WriteMsg sends the request, the first time and again.
 func (f *flow) WriteMsg(sipgo.Message) error {
 	if f.conn != nil {
-		return f.conn.send(f.request)
+		return f.conn.Send(f.request)
 	}
-	return f.s.udp.write(f.request, f.to, f.from)
+	return f.s.udp.Write(f.request, f.to, f.from)
 }
 
 // Ref does nothing: the flow is not the transaction's to end.
@@ -174,9 +175,9 @@ func (s *Server) transact(ctx context.Context, f *flow, branch string) (reply, e
 			}
 		}
 	}()
-	var gone chan struct{}
+	var gone <-chan struct{}
 	if f.conn != nil {
-		gone = f.conn.gone
+		gone = f.conn.Gone()
 	}
 	for {
 		select {

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 
 	"offhook/sip/location"
+	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
 
@@ -13,7 +14,7 @@ func badContact(reason string) wire.Fault { return wire.Fault{Code: 400, Reason:
 const maxContactURI, maxContactParams = 512, 1024
 
 // readContacts judges every contact before any is bound (RFC 3261 section 10.3 steps 6 and 7).
-func (w *worker) readContacts(in *inbound, account *location.Account) wire.Fault {
+func (w *worker) readContacts(in *transport.Inbound, account *location.Account) wire.Fault {
 	w.params = w.params[:0]
 	lines := 0
 	for i := range w.msg.Headers {
@@ -44,7 +45,7 @@ func (w *worker) readContacts(in *inbound, account *location.Account) wire.Fault
 	return w.checkTogether()
 }
 
-func (w *worker) readContact(in *inbound, account *location.Account, element []byte) wire.Fault {
+func (w *worker) readContact(in *transport.Inbound, account *location.Account, element []byte) wire.Fault {
 	a, ok := wire.ReadAddress(element)
 	switch {
 	case !ok || string(a.URI) == "*":
@@ -59,7 +60,7 @@ func (w *worker) readContact(in *inbound, account *location.Account, element []b
 	if known, _ := wire.SIP(a.URI); known && !isSIP {
 		return badContact("Malformed Contact")
 	}
-	if uri.Secure && !in.secure() { // RFC 5630 section 5
+	if uri.Secure && !in.Secure() { // RFC 5630 section 5
 		return badContact("SIPS Contact Needs TLS")
 	}
 	if isSIP && w.isAOR(account, uri) { // RFC 5627 section 5.1: it would call itself

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"offhook/sip/transport"
 )
 
 // guard slows those who guess. It is told only of sources that have echoed a nonce made for them, so nobody can be slowed
@@ -45,7 +47,7 @@ const (
 func newGuard() *guard { return &guard{seed: maphash.MakeSeed()} }
 
 func (g *guard) keys(source netip.AddrPort, user []byte) (pairKey, userKey, netKey uint64) {
-	address := network(source.Addr()).As16()
+	address := transport.Network(source.Addr()).As16()
 	userKey = maphash.Bytes(g.seed, user)
 	netKey = maphash.Bytes(g.seed, address[:])
 	return userKey*31 ^ netKey | 1, userKey, netKey

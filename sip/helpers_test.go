@@ -436,6 +436,9 @@ func expect(t testing.TB, r response, code int, reason string) response {
 	return r
 }
 
+// WebSocket opcodes (RFC 6455 section 5.2).
+const opContinue, opText, opBinary, opClose, opPing, opPong = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
 // testFrame makes a masked client frame.
 func testFrame(op byte, final bool, payload []byte) string {
 	b := []byte{op, 0x80}

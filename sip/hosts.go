@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"offhook/sip/location"
+	"offhook/sip/wire"
 )
 
 // hosts are the names that stand for any domain: what is advertised, and the addresses that listeners are bound to.
@@ -60,10 +60,10 @@ func appendHost(dst, host []byte) []byte {
 // listener is one stream listener with its transport.
 type listener struct {
 	listener  net.Listener
-	transport location.Transport
+	transport wire.Transport
 }
 
 func (s *Server) listeners() []listener {
 	c := &s.cfg
-	return []listener{{c.TCP, location.TCP}, {c.TLS, location.TLS}, {c.WS, location.WS}, {c.WSS, location.WSS}}
+	return []listener{{c.TCP, wire.TCP}, {c.TLS, wire.TLS}, {c.WS, wire.WS}, {c.WSS, wire.WSS}}
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"offhook/sip/transport"
 )
 
 // Limits bound what phones and strangers may take. A zero field has the default that stands beside it.
@@ -59,17 +61,6 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// network is the share of an address that one stranger has for sure: all of an IPv4 one, the first half of an IPv6 one.
-func network(a netip.Addr) netip.Addr {
-	a = a.Unmap()
-	if a.Is4() {
-		return a
-	}
-	b := a.As16()
-	clear(b[8:])
-	return netip.AddrFrom16(b)
-}
-
 // budget bounds the answers to requests. Its memory is fixed: sources share buckets by hash, so that a flood from made-up
 // addresses can fill no map.
 type budget struct {
@@ -105,7 +96,7 @@ func newBudget(rate, perSource int) *budget {
 // after a power cut.
 func (b *budget) take(source netip.Addr, now time.Time) bool {
 	at := now.UnixNano()
-	address := network(source).As16()
+	address := transport.Network(source).As16()
 	slot := &b.sources[maphash.Bytes(b.seed, address[:])%uint64(len(b.sources))]
 	second := time.Second.Nanoseconds()
 	return slot.take(at, second/b.perSource, 4*second) && b.all.take(at, second/b.rate, 4*second)
@@ -127,3 +118,10 @@ func (r *recent) sum(b []byte, source netip.AddrPort) uint64 {
 func (r *recent) add(sum uint64) { r.slots[sum>>1%uint64(len(r.slots))].Store(sum) }
 
 func (r *recent) has(sum uint64) bool { return r.slots[sum>>1%uint64(len(r.slots))].Load() == sum }
+
+func (l *Limits) streams() transport.Limits {
+	return transport.Limits{
+		Conns: l.Conns, ConnsPerIP: l.ConnsPerIP, StrangersPerIP: l.StrangersPerIP, Handshake: l.Handshake,
+		FirstMessage: l.FirstMessage, Completion: l.Completion, StrangerLife: l.StrangerLife, FlowTimer: l.FlowTimer,
+	}
+}

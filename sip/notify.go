@@ -13,6 +13,7 @@ import (
 	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
 	"offhook/sip/location"
+	"offhook/sip/wire"
 )
 
 // Delivery is what became of a NOTIFY to one contact.
@@ -160,13 +161,13 @@ func (d Delivery) outcome(r reply, err error) Delivery {
 
 // flowTo finds the way back. A contact's own address is never dialled: it says what its sender wants it to say.
 func (s *Server) flowTo(b location.Binding) (*flow, error) {
-	if b.Transport == location.UDP {
+	if b.Transport == wire.UDP {
 		if s.udp == nil {
 			return nil, errors.New("there is no UDP listener")
 		}
 		return &flow{s: s, to: b.Source, from: b.Local}, nil
 	}
-	c := s.conns.get(b.Flow)
+	c := s.streams.Get(b.Flow)
 	if c == nil {
 		return nil, errors.New("the phone's connection is gone; it will be back when it registers again")
 	}

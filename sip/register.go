@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"offhook/sip/location"
+	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
 
 // register follows RFC 3261 section 10.3; dispatch has done steps 1 and 2.
-func (w *worker) register(in *inbound) []byte {
+func (w *worker) register(in *transport.Inbound) []byte {
 	to, ok := wire.ReadURI(w.msg.ToAddr.URI)
 	if !ok || len(to.Headers) > 0 {
 		return w.reply(in, 400, "To Must Be a SIP or SIPS URI")
@@ -19,11 +20,11 @@ func (w *worker) register(in *inbound) []byte {
 		return refusal
 	}
 	w.s.recent.add(w.transaction(in))
-	if to.Secure && !in.secure() { // RFC 5630 section 3
+	if to.Secure && !in.Secure() { // RFC 5630 section 3
 		return w.reply(in, 403, "SIPS Needs TLS")
 	}
 	if !w.owns(account, to) { // step 4; the same for an address that nobody has (step 5)
-		w.s.log.Info("phone refused: it registers another address than its line's", "line", account.LineID, "source", in.source)
+		w.s.log.Info("phone refused: it registers another address than its line's", "line", account.LineID, "source", in.Source)
 		return w.reply(in, 403, "Forbidden")
 	}
 	if !account.Registered() && !w.s.arrivals.take(w.s.cfg.Now().UnixNano(), time.Second.Nanoseconds()/int64(w.s.limits.NewPerSecond), time.Second.Nanoseconds()) {
@@ -36,7 +37,7 @@ func (w *worker) register(in *inbound) []byte {
 	if f := w.readPath(); f.Bad() {
 		return w.refuseContacts(in, f)
 	}
-	in.adopt(account)
+	w.adopt(in, account)
 	outcome, err := w.s.table.Register(account, &w.req)
 	switch outcome {
 	case location.Done:
@@ -54,13 +55,11 @@ func (w *worker) register(in *inbound) []byte {
 
 // overloaded sends a phone that is not registered away for a while, each for another one (RFC 3261 section 21.5.4). Phones
 // that are registered are refreshed first: they may be in a call.
-func (w *worker) overloaded(in *inbound) []byte {
+func (w *worker) overloaded(in *transport.Inbound) []byte {
 	w.begin(in, 503, "Service Unavailable")
 	w.out = wire.NumberField(w.out, "Retry-After", 5+w.random.Int64N(25))
 	return w.end()
 }
-
-func (in *inbound) secure() bool { return in.transport == location.TLS || in.transport == location.WSS }
 
 // owns reports whether an address of record is the account's. The authenticated user decides: the host may be the domain,
 // or an address of ours, which stands for any domain.
@@ -73,15 +72,22 @@ func (w *worker) owns(account *location.Account, to wire.URI) bool {
 	return account.Owns(w.user, w.host)
 }
 
+// adopt remembers that an account has registered on a connection.
+func (w *worker) adopt(in *transport.Inbound, account *location.Account) {
+	if c, table := in.Conn, w.s.table; c != nil {
+		c.Keep(account, func() { table.FlowClosed(account, c.ID) })
+	}
+}
+
 // request fills in what does not depend on the contacts.
-func (w *worker) request(in *inbound) {
+func (w *worker) request(in *transport.Inbound) {
 	m, r := &w.msg, &w.req
 	r.Reset()
 	r.CallID, r.CSeq = m.Value(wire.CallID), m.CSeq
 	r.UserAgent = clip(m.Value(wire.UserAgent), 200)
-	r.Source, r.Local, r.Transport = in.source, in.local, in.transport
-	if in.conn != nil {
-		r.Flow = in.conn.id
+	r.Source, r.Local, r.Transport = in.Source, in.Local, in.Transport
+	if in.Conn != nil {
+		r.Flow = in.Conn.ID
 	}
 	if m.Lists(wire.Supported, "gruu") {
 		r.GRUU = w.appendGRUU
@@ -100,7 +106,7 @@ func clip(b []byte, n int) []byte {
 }
 
 // refuseContacts adds what the code calls for.
-func (w *worker) refuseContacts(in *inbound, f wire.Fault) []byte {
+func (w *worker) refuseContacts(in *transport.Inbound, f wire.Fault) []byte {
 	w.begin(in, f.Code, f.Reason)
 	if f.Code == 423 {
 		w.out = wire.NumberField(w.out, "Min-Expires", w.s.limits.MinExpires)
@@ -109,7 +115,7 @@ func (w *worker) refuseContacts(in *inbound, f wire.Fault) []byte {
 }
 
 // registered is the 200 with every binding that there is now (step 8).
-func (w *worker) registered(in *inbound) []byte {
+func (w *worker) registered(in *transport.Inbound) []byte {
 	w.begin(in, 200, "OK")
 	w.out = append(w.out, w.req.Out...)
 	w.out = append(w.out, "Date: "...)

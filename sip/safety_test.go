@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"offhook/sip/location"
+	"offhook/sip/transport"
+	"offhook/sip/wire"
 )
 
 // TestSpoofedFloodLeavesNothing is the defect of sipgo that remembers every UDP source for good.
@@ -28,7 +29,7 @@ func TestSpoofedFloodLeavesNothing(t *testing.T) {
 	flood := func(n uint32) {
 		for i := range n {
 			source := netip.AddrPortFrom(netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}), uint16(i))
-			w.answer(&inbound{data: texts[i%uint32(len(texts))], source: source, transport: location.UDP})
+			w.answer(&transport.Inbound{Data: texts[i%uint32(len(texts))], Source: source, Transport: wire.UDP})
 		}
 	}
 	memory := func() (uint64, int) {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
 	"offhook/sip/location"
+	"offhook/sip/transport"
 )
 
 // Config is what a server is made of. Log, Store, Dir, NonceKey, Now and Rand are required; a listener that is nil is off.
@@ -78,11 +80,11 @@ type Server struct {
 	guard    *guard
 	arrivals bucket // of phones that were not registered
 	recent   recent
-	conns    *conns
 	clients  clients
 	watchers *watchers
 	queue    queue
-	udp      *udpSocket
+	udp      *transport.UDP
+	streams  transport.Streams
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -100,15 +102,15 @@ func New(c Config) (*Server, error) {
 	s.hosts = c.hosts()
 	s.budget = newBudget(s.limits.Unauthenticated, s.limits.UnauthenticatedPerSource)
 	s.guard = newGuard()
-	s.conns = newConns(s.limits)
+	s.streams.TLS, s.streams.Limits, s.streams.Handle, s.streams.Fault = c.TLSConfig, s.limits.streams(), s.stream, s.fault
 	s.watchers = newWatchers()
 	s.queue.init()
 	s.recent.init()
 	s.workers.New = func() any { return s.newWorker() }
 	if c.UDP != nil {
 		var err error
-		if s.udp, err = newUDPSocket(c.UDP); err != nil {
-			return nil, err
+		if s.udp, err = transport.NewUDP(c.UDP); err != nil {
+			return nil, fmt.Errorf("sip: %w", err)
 		}
 	}
 	table, err := location.Open(filepath.Join(c.Dir, "bindings.log"), c.Store, c.Now, s.changed)
@@ -157,11 +159,14 @@ func (s *Server) Serve(ctx context.Context) error {
 		})
 	}
 	if s.udp != nil {
-		run("udp", s.serveUDP)
+		w := s.newWorker()
+		run("udp", func() error {
+			return s.udp.Serve(func(in *transport.Inbound) ([]byte, netip.AddrPort) { return s.datagram(w, in) })
+		})
 	}
 	for _, l := range s.listeners() {
 		if l.listener != nil {
-			run(l.transport.String(), func() error { return s.accept(l) })
+			run(l.transport.String(), func() error { return s.streams.Serve(l.listener, l.transport) })
 		}
 	}
 	g.Go(func() error { return s.deliver(ctx) })
@@ -177,21 +182,20 @@ func (s *Server) Serve(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
-	s.conns.closeAll()
-	s.conns.wait()
+	s.streams.Close()
 	return err
 }
 
 func (s *Server) closeListeners() {
 	if s.udp != nil {
-		_ = s.udp.conn.Close()
+		_ = s.udp.Close()
 	}
 	for _, l := range s.listeners() {
 		if l.listener != nil {
 			_ = l.listener.Close()
 		}
 	}
-	s.conns.closeAll()
+	s.streams.Close()
 }
 
 // Close ends serving and closes the listeners and the bindings' log. ctx bounds the wait for requests that are being

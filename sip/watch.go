@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"offhook/sip/location"
+	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
 
@@ -49,7 +50,7 @@ type subscription struct {
 }
 
 // subscribe takes a subscription to the registration state of the sender's own address of record.
-func (w *worker) subscribe(in *inbound) []byte {
+func (w *worker) subscribe(in *transport.Inbound) []byte {
 	m := &w.msg
 	if event, _, _ := strings.Cut(string(m.Value(wire.Event)), ";"); strings.TrimSpace(event) != "reg" {
 		w.begin(in, 489, "Bad Event")
@@ -75,7 +76,7 @@ func (w *worker) subscribe(in *inbound) []byte {
 	if asked > 0 && asked < w.s.limits.MinExpires {
 		return w.refuseContacts(in, wire.Fault{Code: 423, Reason: "Interval Too Brief"})
 	}
-	in.adopt(account)
+	w.adopt(in, account)
 	switch w.s.watchers.take(w.subscription(in, account, contact), m.ToTag != nil, w.s.cfg.Now().Add(time.Duration(asked)*time.Second), asked == 0, w.s) {
 	case unknownDialog:
 		return w.reply(in, 481, "Subscription Does Not Exist")
@@ -89,14 +90,14 @@ func (w *worker) subscribe(in *inbound) []byte {
 }
 
 // subscription is what the request says; whether it is a new one is for the watchers to find.
-func (w *worker) subscription(in *inbound, account *location.Account, contact wire.Address) *subscription {
+func (w *worker) subscription(in *transport.Inbound, account *location.Account, contact wire.Address) *subscription {
 	m := &w.msg
 	sub := &subscription{
 		callID: string(m.Value(wire.CallID)), account: account, remote: string(appendUnfolded(nil, m.Value(wire.From))),
-		way: location.Binding{Contact: string(contact.URI), Source: in.source, Local: in.local, Transport: in.transport},
+		way: location.Binding{Contact: string(contact.URI), Source: in.Source, Local: in.Local, Transport: in.Transport},
 	}
-	if in.conn != nil {
-		sub.way.Flow = in.conn.id
+	if in.Conn != nil {
+		sub.way.Flow = in.Conn.ID
 	}
 	sub.local = string(appendUnfolded(nil, m.Value(wire.To)))
 	tag := m.ToTag

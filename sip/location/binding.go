@@ -9,37 +9,8 @@ import (
 	"time"
 
 	"offhook/provisioning/fleet"
+	"offhook/sip/wire"
 )
-
-// Transport is how a REGISTER came.
-type Transport uint8
-
-// The transports.
-const (
-	UDP Transport = iota
-	TCP
-	TLS
-	WS
-	WSS
-)
-
-// String is the transport's name in lower case.
-func (t Transport) String() string {
-	switch t {
-	case TCP:
-		return "tcp"
-	case TLS:
-		return "tls"
-	case WS:
-		return "ws"
-	case WSS:
-		return "wss"
-	}
-	return "udp"
-}
-
-// Reliable reports whether the transport is a stream.
-func (t Transport) Reliable() bool { return t != UDP }
 
 // Binding is one contact of an address of record. What stands above CSeq never changes: another value is another Binding.
 type Binding struct {
@@ -53,7 +24,7 @@ type Binding struct {
 	UserAgent  string
 	Source     netip.AddrPort
 	Local      netip.Addr // address that the REGISTER was sent to, if the socket tells
-	Transport  Transport
+	Transport  wire.Transport
 	Flow       uint64 // connection; 0 over UDP, and when the connection is no longer there
 	Registered int64  // Unix milliseconds, as all times here
 	generation uint64 // of the credentials that made it

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+
+	"offhook/sip/wire"
 )
 
 // A record of the log is one change of one account: the line's id, then steps, each a letter with its fields. Applying a
@@ -123,7 +125,7 @@ func (r *reader) binding() *Binding {
 	source := r.address()
 	b.Local = r.address()
 	b.Source = netip.AddrPortFrom(source, uint16(r.number()))
-	b.RegID, b.Transport, b.Registered, b.generation = uint32(r.number()), Transport(r.number()), int64(r.number()), r.number()
+	b.RegID, b.Transport, b.Registered, b.generation = uint32(r.number()), wire.Transport(r.number()), int64(r.number()), r.number()
 	r.times(b)
 	return b
 }

@@ -29,7 +29,7 @@ type Request struct {
 	UserAgent []byte
 	Source    netip.AddrPort
 	Local     netip.Addr
-	Transport Transport
+	Transport wire.Transport
 	Flow      uint64
 	GRUU      func(dst []byte, aor, lineID string, b *Binding) []byte // appends parameters to a Contact of the answer; nil for none
 
@@ -43,7 +43,7 @@ type Request struct {
 // Reset makes r ready for another request.
 func (r *Request) Reset() {
 	r.Contacts, r.All, r.CallID, r.CSeq, r.Path, r.UserAgent = r.store[:0], false, nil, 0, nil, nil
-	r.Source, r.Local, r.Transport, r.Flow, r.GRUU = netip.AddrPort{}, netip.Addr{}, UDP, 0, nil
+	r.Source, r.Local, r.Transport, r.Flow, r.GRUU = netip.AddrPort{}, netip.Addr{}, wire.UDP, 0, nil
 	r.Out, r.ops = r.Out[:0], r.ops[:0]
 }
 

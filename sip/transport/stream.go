@@ -1,22 +1,60 @@
-package sip
+package transport
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
-	"offhook/sip/location"
 	"offhook/sip/wire"
 )
 
-// accept takes connections until the listener ends. All that a peer can draw out happens in the connection's goroutine.
-func (s *Server) accept(l listener) error {
+// Streams serves TCP, TLS and WebSocket listeners.
+type Streams struct {
+	TLS    *tls.Config // for TLS and WSS
+	Limits Limits
+	// Handle answers a message, through in.Conn. An error ends the connection.
+	Handle func(in *Inbound) error
+	// Fault is told of a panic; it costs the connection alone.
+	Fault func(any)
+
+	once  sync.Once
+	conns *conns
+	ctx   context.Context
+	end   context.CancelFunc
+}
+
+func (s *Streams) init() {
+	s.once.Do(func() {
+		s.conns = newConns(s.Limits)
+		s.ctx, s.end = context.WithCancel(context.Background())
+	})
+}
+
+// Get returns the connection of a flow, nil when it is no longer there.
+func (s *Streams) Get(id uint64) *Conn {
+	s.init()
+	return s.conns.get(id)
+}
+
+// Close ends all connections and waits for them. What Keep was told is not called: the flows may live on in the next process.
+func (s *Streams) Close() {
+	s.init()
+	s.end()
+	s.conns.closeAll()
+	s.conns.wg.Wait()
+}
+
+// Serve takes connections until the listener ends. All that a peer can draw out happens in the connection's goroutine.
+func (s *Streams) Serve(l net.Listener, tr wire.Transport) error {
+	s.init()
 	for {
-		nc, err := l.listener.Accept()
+		nc, err := l.Accept()
 		if err != nil {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return err
@@ -30,7 +68,7 @@ func (s *Server) accept(l listener) error {
 			continue
 		}
 		source = netip.AddrPortFrom(source.Addr().Unmap(), source.Port())
-		c := s.conns.open(nc, source, l.transport, time.Now())
+		c := s.conns.open(nc, source, tr, time.Now())
 		if c == nil {
 			_ = nc.Close()
 			continue
@@ -39,13 +77,20 @@ func (s *Server) accept(l listener) error {
 	}
 }
 
-func (s *Server) serveConn(c *conn) {
+// survive keeps the server running should a message find a fault in it.
+func (s *Streams) survive() {
+	if fault := recover(); fault != nil {
+		s.Fault(fault)
+	}
+}
+
+func (s *Streams) serveConn(c *Conn) {
 	defer s.conns.done(c)
 	defer s.flowClosed(c)
 	defer s.survive()
-	_ = c.net.SetDeadline(time.Now().Add(s.limits.Handshake))
-	if c.transport == location.TLS || c.transport == location.WSS {
-		secured := tls.Server(c.net, s.cfg.TLSConfig)
+	_ = c.net.SetDeadline(time.Now().Add(s.Limits.Handshake))
+	if c.transport == wire.TLS || c.transport == wire.WSS {
+		secured := tls.Server(c.net, s.TLS)
 		if err := secured.HandshakeContext(s.ctx); err != nil {
 			return
 		}
@@ -65,41 +110,40 @@ func (s *Server) serveConn(c *conn) {
 	s.serveStream(c, in)
 }
 
-// flowClosed tells the accounts that registered on a connection. A server that ends keeps the bindings: the phones come
-// back to the next one.
-func (s *Server) flowClosed(c *conn) {
+// flowClosed tells those who kept a connection. A server that ends keeps the bindings: the phones come back to the next one.
+func (s *Streams) flowClosed(c *Conn) {
 	if s.ctx.Err() != nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for a := range c.accounts {
-		s.table.FlowClosed(a, c.id)
+	for _, closed := range c.closed {
+		closed()
 	}
 }
 
 // idle is when a connection on which nothing comes is given up: a stranger's soon, a phone's a minute after its keepalive
 // was due (RFC 5626 section 4.4.1).
-func (s *Server) idle(c *conn, first bool) time.Time {
+func (s *Streams) idle(c *Conn, first bool) time.Time {
 	now := time.Now()
 	switch {
 	case c.known.Load():
-		return now.Add(s.limits.FlowTimer + time.Minute)
+		return now.Add(s.Limits.FlowTimer + time.Minute)
 	case first:
-		return now.Add(s.limits.FirstMessage)
+		return now.Add(s.Limits.FirstMessage)
 	}
-	return c.opened.Add(s.limits.StrangerLife)
+	return c.opened.Add(s.Limits.StrangerLife)
 }
 
 // serveStream answers the messages of one connection in their order (RFC 3261 section 18.3).
-func (s *Server) serveStream(c *conn, in *bufio.Reader) {
+func (s *Streams) serveStream(c *Conn, in *bufio.Reader) {
 	var buf []byte
 	for first := true; ; first = false {
 		_ = c.net.SetReadDeadline(s.idle(c, first))
 		if err := skipKeepalives(c, in); err != nil {
 			return
 		}
-		_ = c.net.SetReadDeadline(time.Now().Add(s.limits.Completion))
+		_ = c.net.SetReadDeadline(time.Now().Add(s.Limits.Completion))
 		message, sure, err := readMessage(in, &buf)
 		if err != nil || !s.message(c, message, wire.Stream) || !sure {
 			return
@@ -111,7 +155,7 @@ func (s *Server) serveStream(c *conn, in *bufio.Reader) {
 }
 
 // skipKeepalives takes blank lines off and answers a double one with a single one (RFC 5626 section 3.5.1).
-func skipKeepalives(c *conn, in *bufio.Reader) error {
+func skipKeepalives(c *Conn, in *bufio.Reader) error {
 	ends := 0
 	for {
 		b, err := in.Peek(1)
@@ -125,7 +169,7 @@ func skipKeepalives(c *conn, in *bufio.Reader) error {
 		if b[0] == '\n' {
 			if ends++; ends == 2 {
 				ends = 0
-				if err := c.send([]byte("\r\n")); err != nil {
+				if err := c.Send([]byte("\r\n")); err != nil {
 					return err
 				}
 			}
@@ -165,10 +209,7 @@ func readSome(in *bufio.Reader, buf *[]byte) error {
 	return err
 }
 
-// message answers one message and reports whether the connection may go on.
-func (s *Server) message(c *conn, data []byte, framing wire.Framing) bool {
-	w := s.workers.Get().(*worker)
-	defer s.workers.Put(w)
-	out := w.answer(&inbound{data: data, framing: framing, source: c.source, transport: c.transport, conn: c})
-	return out == nil || c.send(out) == nil
+// message has one message handled and reports whether the connection may go on.
+func (s *Streams) message(c *Conn, data []byte, framing wire.Framing) bool {
+	return s.Handle(&Inbound{Data: data, Framing: framing, Source: c.source, Transport: c.transport, Conn: c}) == nil
 }

@@ -1,4 +1,4 @@
-package sip
+package transport
 
 import (
 	"bufio"
@@ -144,7 +144,7 @@ func writeFrame(out io.Writer, op byte, payload []byte) error {
 
 // serveSocket answers messages and pings. One WebSocket message, text or binary, in one frame or many, is one SIP message
 // (RFC 7118 section 5).
-func (s *Server) serveSocket(c *conn, in *bufio.Reader) {
+func (s *Streams) serveSocket(c *Conn, in *bufio.Reader) {
 	var message []byte
 	begun := false
 	for first := true; ; first = false {
@@ -166,7 +166,7 @@ func (s *Server) serveSocket(c *conn, in *bufio.Reader) {
 			return
 		}
 		if !begun {
-			_ = c.net.SetReadDeadline(time.Now().Add(s.limits.Completion))
+			_ = c.net.SetReadDeadline(time.Now().Add(s.Limits.Completion))
 		}
 		if message, err = readPayload(in, f, message); err != nil {
 			return
@@ -182,15 +182,15 @@ func (s *Server) serveSocket(c *conn, in *bufio.Reader) {
 	}
 }
 
-func (s *Server) socketMessage(c *conn, message []byte) bool {
+func (s *Streams) socketMessage(c *Conn, message []byte) bool {
 	if string(message) == "\r\n\r\n" { // RFC 5626 section 3.5.1, as some clients use it over WebSocket too
-		return c.send([]byte("\r\n")) == nil
+		return c.Send([]byte("\r\n")) == nil
 	}
 	return len(message) == 0 || s.message(c, message, wire.Socket)
 }
 
 // control answers ping and close (RFC 6455 section 5.5) and reports whether the connection goes on.
-func (c *conn) control(in *bufio.Reader, f frame) bool {
+func (c *Conn) control(in *bufio.Reader, f frame) bool {
 	payload, err := readPayload(in, f, nil)
 	if err != nil {
 		return false
