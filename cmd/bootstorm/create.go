@@ -106,9 +106,13 @@ func (c *creator) create(ctx context.Context, phones []*phone, prog *progress) (
 
 // one creates the n-th user; a device that exists stays as it is.
 func (c *creator) one(ctx context.Context, p *phone, n int, prog *progress) (existed bool, err error) {
+	device := map[string]any{"mac_address": colons(p.mac)}
+	if p.model.Silent {
+		device["maker"], device["model"] = p.seq.Maker, p.model.ID
+	}
 	body := map[string]any{
 		"domain": c.domain, "purpose": "person", "first_name": "Storm", "last_name": fmt.Sprintf("Phone %04d", n),
-		"deskphone": map[string]any{"new": map[string]any{"mac_address": colons(p.mac)}},
+		"deskphone": map[string]any{"new": device},
 	}
 	p.created = c.now()
 	_, err = c.call(ctx, http.MethodPost, "/v1/users", "", body, nil)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,11 +33,11 @@ func TestUsage(t *testing.T) {
 	}{
 		"unknown flag":      {[]string{"--speed"}, 2, "unknown flag --speed"},
 		"transport":         {[]string{"--transport", "tls"}, 2, `--transport must be one of "","udp","tcp" but got "tls"`},
-		"unknown maker":     {[]string{"--maker", "acme"}, 1, "--maker acme is not known; known are grandstream, poly, snom, yealink"},
+		"unknown maker":     {[]string{"--maker", "acme"}, 1, "--maker acme is not known; known are 2n, acrobits"},
 		"unknown model":     {[]string{"--model", "X1"}, 1, "--model X1 is not among the simulated ones; --list shows them"},
 		"model of another":  {[]string{"--maker", "snom", "--model", "T54W"}, 1, "--model T54W is not among the simulated ones; --list shows them"},
 		"no phones":         {[]string{"--phones", "0"}, 1, "--phones is at least 1"},
-		"too many":          {[]string{"--first", "16777215", "--phones", "8"}, 1, "a maker's range holds 16777215 addresses: --phones and --first ask for more"},
+		"too many":          {[]string{"--maker", "snom", "--maker", "poly", "--first", "16777215", "--phones", "8"}, 1, "a maker's range holds 16777215 addresses: --phones and --first ask for more"},
 		"open files":        {[]string{"--phones", "4000000"}, 1, "4000000 phones need 8000064 open files"},
 		"address":           {[]string{"--http", "127.0.0.1:8080"}, 1, "--http is an address like http://127.0.0.1:8080/"},
 		"timeout":           {[]string{"--timeout", "0s"}, 1, "--timeout is longer than nothing"},
@@ -44,7 +45,7 @@ func TestUsage(t *testing.T) {
 		"empty device file": {[]string{"--devices", write("empty", "# nothing\n")}, 1, "no phone in it: a line is MAC[,maker[,model]]"},
 		"short MAC":         {[]string{"--devices", write("short", "\n0015650000\n")}, 1, "line 2: a MAC address has 12 hexadecimal digits"},
 		"whose MAC":         {[]string{"--devices", write("whose", "ac:de:48:00:00:01\n")}, 1, "line 1: the address is of no known maker: write the maker after it"},
-		"what maker":        {[]string{"--devices", write("what", "ac:de:48:00:00:01, acme\n")}, 1, "line 1: no such maker; known are grandstream, poly, snom, yealink"},
+		"what maker":        {[]string{"--devices", write("what", "ac:de:48:00:00:01, acme\n")}, 1, "line 1: no such maker; known are 2n, acrobits"},
 		"what model":        {[]string{"--devices", write("model", "00-15-65-00-00-01,,X1\n")}, 1, "line 1: yealink has no simulated model of that name; --list shows them"},
 		"twice":             {[]string{"--devices", write("twice", "001565000001\n00:15:65:00:00:01 # again\n")}, 1, "line 2: the same MAC address stands in line 1"},
 		"no key file":       {[]string{"--create", "--admin-key", filepath.Join(dir, "none")}, 1, "--admin-key: no such file"},
@@ -61,7 +62,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpAndList(t *testing.T) {
-	for flag, want := range map[string]string{"--help": "Makers: grandstream, poly, snom, yealink", "--list": "snom         D785, 710, 320, 720\n"} {
+	for flag, want := range map[string]string{"--help": "Makers: 2n, acrobits, akuvox, ", "--list": "snom         D785, 710, 320, 720\n"} {
 		if code, out, _ := storming(t, flag); code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%s: exit %d, %q does not hold %q", flag, code, out, want)
 		}
@@ -70,7 +71,7 @@ func TestHelpAndList(t *testing.T) {
 
 // TestRoster holds that the same command means the same phones, whatever other makers are there.
 func TestRoster(t *testing.T) {
-	r := roster{sequences: sequences(t)}
+	r := roster{sequences: four(t)}
 	show := func(r roster, n int) (out []string) {
 		t.Helper()
 		phones, err := r.generate(n, 1)
@@ -215,7 +216,7 @@ func TestCreate(t *testing.T) {
 			a := &api{free: tt.free, domains: tt.domains, macs: tt.macs}
 			admin := httptest.NewServer(a)
 			defer admin.Close()
-			args := append([]string{"--create", "--admin", admin.URL, "--admin-key", "k3y", "--http", s.URL, "--phones", "12"}, tt.args...)
+			args := append([]string{"--create", "--admin", admin.URL, "--admin-key", "k3y", "--http", s.URL, "--phones", "12"}, slices.Concat(fourMakers, tt.args)...)
 			code, out, errOut := storming(t, args...)
 			if code != tt.code || !strings.Contains(errOut, tt.err) || strings.Contains(errOut+out, "k3y") || strings.Contains(errOut+out, "wr0ng") {
 				t.Errorf("exit %d\n%s%s\nwant %d and %q, and no key", code, out, errOut, tt.code, tt.err)
@@ -238,7 +239,7 @@ func TestPostToRegistered(t *testing.T) {
 	s := newSite(t, files(), reg.addr())
 	admin := httptest.NewServer(&api{free: 1, domains: []domainBody{plan}, macs: map[string]bool{}})
 	defer admin.Close()
-	args := []string{"--create", "--admin", admin.URL, "--admin-key", "k3y", "--http", s.URL, "--phones", "1"}
+	args := []string{"--create", "--admin", admin.URL, "--admin-key", "k3y", "--http", s.URL, "--phones", "1", "--maker", "grandstream"}
 	if code, r := stormJSON(t, args...); code != 0 || r.FirstMS <= 0 || r.FirstMS < r.TookMS {
 		t.Errorf("exit %d, %f ms from the POST, %f ms for the boot alone", code, r.FirstMS, r.TookMS)
 	}
@@ -249,7 +250,7 @@ func TestPostToRegistered(t *testing.T) {
 
 // TestTable is what a user sees.
 func TestTable(t *testing.T) {
-	seqs := sequences(t)
+	seqs := four(t)
 	var phones []*phone
 	for i := range 12 {
 		s := seqs[i%2*3]

@@ -109,7 +109,7 @@ func TestSecretsHide(t *testing.T) {
 }
 
 func TestSequenceErrors(t *testing.T) {
-	good := sequences(t)[0]
+	good := sequenceOf(t, "yealink")
 	const minimal = "maker='x'\noui=['001565']\n[agents]\nhttp='a'\nsip='b'\n[[model]]\nid='m'\n[[step]]\npath='{mac}'\n[settings]\nkind='ini'\n[account]\nmax=1\nuser=['u']\npassword=['p']\nserver=['s']\n"
 	tests := map[string]struct{ old, new, err string }{
 		"fine":                {"", "", ""},
@@ -118,7 +118,7 @@ func TestSequenceErrors(t *testing.T) {
 		"oui":                 {"001565", "00:15:65", `oui "00:15:65": six hexadecimal digits`},
 		"placeholder":         {"{mac}", "{mca}", `model m: nothing fills {mca} in "{mca}"`},
 		"expect":              {"path='{mac}'", "path='{mac}'\nexpect='any'", `step {mac}: expect is 200 or 404, not "any"`},
-		"read":                {"path='{mac}'", "path='{mac}'\nread='all'", `step {mac}: read is settings, list or either, not "all"`},
+		"read":                {"path='{mac}'", "path='{mac}'\nread='all'", `step {mac}: read is settings, list, either or both, not "all"`},
 		"agent":               {"path='{mac}'", "path='{mac}'\nagent='x'", `step {mac}: no agent "x"`},
 		"unless nothing":      {"path='{mac}'", "path='{mac}'\nunless=['x']", `step {mac}: unless "x" is no step`},
 		"no account":          {"max=1", "max=0", "account needs max, user, password and server"},

@@ -277,7 +277,7 @@ func (b *bootRun) step(ctx context.Context, s *step) bool {
 	if !found || listed == nil {
 		return ok
 	}
-	return b.follow(ctx, *listed)
+	return b.follow(ctx, *listed, s.Read, 0)
 }
 
 // named is the address that a setting holds, without the options in brackets that may stand before it.
@@ -300,11 +300,18 @@ func (b *bootRun) read(raw []byte, how string) (*phonefile.Listing, error) {
 	}
 	more, err := b.seq.Settings.Read(raw, b.mac)
 	b.settings.Merge(more, b.seq.Settings.FirstWins)
-	return nil, err
+	if how != "both" || err != nil {
+		return nil, err
+	}
+	l, err := b.seq.List.List(raw, b.names.fill)
+	return &l, err
 }
 
-// follow fetches the files that a list names.
-func (b *bootRun) follow(ctx context.Context, l phonefile.Listing) bool {
+// maxDepth bounds files that name one another.
+const maxDepth = 8
+
+// follow fetches the files that a list names; where a file is settings and list at once, those too that they name.
+func (b *bootRun) follow(ctx context.Context, l phonefile.Listing, how string, depth int) bool {
 	for key, value := range l.Directories {
 		b.names.set(key, value)
 	}
@@ -317,12 +324,19 @@ func (b *bootRun) follow(ctx context.Context, l phonefile.Listing) bool {
 			return false
 		}
 	}
+	expect := "200"
+	if how == "both" {
+		expect = "" // what is not there is passed over
+	} else {
+		how = "settings"
+	}
 	for _, path := range l.Files {
-		_, ok := b.get(ctx, path, agent, b.label(path), "200", func(raw []byte) error {
-			_, err := b.read(raw, "settings")
+		var listed *phonefile.Listing
+		_, ok := b.get(ctx, path, agent, b.label(path), expect, func(raw []byte) (err error) {
+			listed, err = b.read(raw, how)
 			return err
 		})
-		if !ok {
+		if !ok || listed != nil && depth < maxDepth && !b.follow(ctx, *listed, how, depth+1) {
 			return false
 		}
 	}

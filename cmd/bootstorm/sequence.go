@@ -26,9 +26,10 @@ var embedded embed.FS
 // answers. It is written from what is known about the phones, never from our own templates: only so does a phone that
 // registers prove that a real one could.
 //
-// Placeholders in agents, paths and macros: {mac} 0015650a1b2c, {MAC}, {mac:} 00:15:65:..., {MAC:}, {model} and the
-// model's vars; in account keys {n}, the account's number.
+// Placeholders in agents, paths and macros: {mac} 0015650a1b2c, {MAC}, {mac:} 00:15:65:..., {MAC:}, {mac-}, {MAC-}, {mac_},
+// {model} and the model's vars; in account keys {n}, the account's number.
 type sequence struct {
+	name     string                // of its file
 	Maker    string                `toml:"maker"`
 	OUI      []string              `toml:"oui"`    // generated addresses begin with the first
 	Agents   map[string]string     `toml:"agents"` // by use: "http" for files unless a step says otherwise, "sip"
@@ -36,6 +37,8 @@ type sequence struct {
 	Steps    []step                `toml:"step"`
 	Settings phonefile.Format      `toml:"settings"`
 	List     phonefile.Format      `toml:"list"`
+	Once     []string              `toml:"once"`  // what all accounts of a phone share: transport, server, outbound; or "no outbound", "no expires", "no port", "no transport", "no tls" where they can have none
+	Unfit    string                `toml:"unfit"` // characters that no password in its files can have
 	Account  phonefile.AccountKeys `toml:"account"`
 }
 
@@ -43,6 +46,7 @@ type sequence struct {
 type phoneModel struct {
 	ID     string            `toml:"id"`
 	Aka    []string          `toml:"aka"`
+	Silent bool              `toml:"silent"` // never says what it is: whoever creates the device has to
 	Boot   string            `toml:"boot"`   // generation; "" is the current one. Picks among the steps
 	Digest []string          `toml:"digest"` // algorithms that it knows; MD5 alone unless said
 	Vars   map[string]string `toml:"vars"`
@@ -53,7 +57,7 @@ type step struct {
 	Path   string   `toml:"path"`
 	From   string   `toml:"from"`   // instead of path: the setting, read before, that holds the file's name or address; no value, no request
 	Expect string   `toml:"expect"` // "200" or "404"; "" = either is fine. Anything else the server says is a failure
-	Read   string   `toml:"read"`   // "" = ignored, "settings", "list" (it names further files) or "either"
+	Read   string   `toml:"read"`   // "" = ignored, "settings", "list" (it names further files), "either" or "both"
 	Agent  string   `toml:"agent"`
 	Boot   *string  `toml:"boot"`   // only for models of this generation
 	Unless []string `toml:"unless"` // not asked for when one of these paths has been answered with a file
@@ -76,8 +80,9 @@ func loadSequences(fsys fs.FS) ([]*sequence, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if base := strings.TrimSuffix(path.Base(name), ".toml"); s.Maker != base && !strings.HasPrefix(base, s.Maker+"-") {
-			return nil, fmt.Errorf("%s: maker is %q, the file's name says %q", name, s.Maker, base)
+		s.name = strings.TrimSuffix(path.Base(name), ".toml")
+		if s.Maker != s.name && !strings.HasPrefix(s.name, s.Maker+"-") {
+			return nil, fmt.Errorf("%s: maker is %q, the file's name says %q", name, s.Maker, s.name)
 		}
 		for _, other := range out {
 			if other.OUI[0] == s.OUI[0] {
@@ -86,6 +91,7 @@ func loadSequences(fsys fs.FS) ([]*sequence, error) {
 		}
 		out = append(out, s)
 	}
+	slices.SortFunc(out, func(a, b *sequence) int { return cmp.Compare(a.name, b.name) })
 	return out, nil
 }
 
@@ -134,8 +140,8 @@ func (s *sequence) checkSteps() error {
 		switch {
 		case !slices.Contains([]string{"", "200", "404"}, st.Expect):
 			return fmt.Errorf("step %s: expect is 200 or 404, not %q", st.Path, st.Expect)
-		case !slices.Contains([]string{"", "settings", "list", "either"}, st.Read):
-			return fmt.Errorf("step %s: read is settings, list or either, not %q", st.Path, st.Read)
+		case !slices.Contains([]string{"", "settings", "list", "either", "both"}, st.Read):
+			return fmt.Errorf("step %s: read is settings, list, either or both, not %q", st.Path, st.Read)
 		case (st.Path == "") == (st.From == ""):
 			return fmt.Errorf("step %s%s: give one of path and from", st.Path, st.From)
 		case s.Agents[agent] == "":
@@ -196,6 +202,7 @@ type names struct{ values map[string]string }
 func newNames(mac string, m *phoneModel) *names {
 	n := &names{values: map[string]string{
 		"mac": mac, "MAC": strings.ToUpper(mac), "mac:": colons(mac), "MAC:": strings.ToUpper(colons(mac)), "model": m.ID,
+		"MAC-": strings.ToUpper(strings.ReplaceAll(colons(mac), ":", "-")), "mac_": strings.ReplaceAll(colons(mac), ":", "_"), "mac-": strings.ReplaceAll(colons(mac), ":", "-"),
 	}}
 	for key, value := range m.Vars {
 		n.values[key] = n.fill(value) // a var may hold the address, nothing else

@@ -66,7 +66,11 @@ func findFile(files []file, path, registrar string) ([]byte, bool) {
 	for _, f := range files {
 		re, content := regexp.MustCompile("^/"+f.pattern+"$"), f.content
 		if m := re.FindStringSubmatchIndex(path); m != nil {
-			content = strings.NewReplacer("HOST", host, "PORT", port).Replace(content)
+			if strings.Contains(content, "%PORT%") { // names of settings hold the word as well
+				content = strings.NewReplacer("%HOST%", host, "%PORT%", port).Replace(content)
+			} else {
+				content = strings.NewReplacer("HOST", host, "PORT", port).Replace(content)
+			}
 			return re.ExpandString(nil, content, path, m), true
 		}
 	}

@@ -45,6 +45,8 @@ type AccountKeys struct {
 	OutboundValues    []string          `toml:"outbound_values"` // values of outbound_active that switch it on; "1" unless said
 	OutboundPort      []string          `toml:"outbound_port"`
 	OutboundTransport []string          `toml:"outbound_transport"`
+	Redirect          map[string]string `toml:"redirect"`   // values of server that stand for what another setting holds
+	Means             map[string]string `toml:"means"`      // settings that say the transport by being there at all
 	Transports        map[string]string `toml:"transports"` // the maker's words; none: udp, tcp, tls in any case
 }
 
@@ -95,9 +97,21 @@ func (k AccountKeys) active(s Settings, n int) bool {
 func (k AccountKeys) account(s Settings, n int) (Account, error) {
 	a := Account{N: n, Auth: k.get(s, k.Auth, n), Password: NewSecret(k.get(s, k.Password, n))}
 	a.User, a.Domain, _ = strings.Cut(bareAddress(k.get(s, k.User, n)), "@")
-	a.Domain = cmp.Or(a.Domain, k.get(s, k.Domain, n))
+	if domain, err := endpoint(k.get(s, k.Domain, n), "", ""); err == nil {
+		a.Domain = cmp.Or(a.Domain, domain.host) // a port there is the server's
+	}
 	a.Auth = cmp.Or(a.Auth, a.User)
-	server, err := endpoint(k.get(s, k.Server, n), k.get(s, k.Port, n), k.transport(k.get(s, k.Transport, n)))
+	address := k.get(s, k.Server, n)
+	if elsewhere, ok := k.Redirect[address]; ok {
+		address = s.First(elsewhere)
+	}
+	transport := k.transport(k.get(s, k.Transport, n))
+	for setting, means := range k.Means {
+		if s[setting] != "" {
+			transport = means
+		}
+	}
+	server, err := endpoint(address, k.get(s, k.Port, n), transport)
 	if err != nil {
 		return a, fmt.Errorf("server: %w", err)
 	}

@@ -93,13 +93,17 @@ func (f Format) section(line string) (string, bool) {
 }
 
 func (f Format) unquote(value string) (string, error) {
+	if f.Unquote && len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+		return value[1 : len(value)-1], nil
+	}
 	if !f.Quoted {
 		return value, nil
 	}
-	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
+	text, behind, closed := strings.Cut(strings.TrimPrefix(value, `"`), `"`)
+	if value == "" || value[0] != '"' || !closed || behind != "" {
 		return "", errors.New("a value does not stand in double quotes")
 	}
-	return value[1 : len(value)-1], nil
+	return text, nil
 }
 
 // readSet reads SET name value; a value with blanks stands in double quotes. Conditions and labels are not followed.

@@ -15,6 +15,7 @@ import (
 //   - ini: "name = value" lines
 //   - set: "SET name value" lines
 //   - addresses: one SIP address with parameters a line, numbered from 1: "[1]user", "[1]auth_pass"
+//   - cli: the commands of a console, indented below the one that opens their context; identities are numbered from 1
 //   - xml-attributes: the attributes of all elements
 //   - xml-text: the texts of the elements below one element
 //   - xml-tree: every text and attribute by its path: "a/b[1]/c" and "a/b[1]@c"
@@ -32,7 +33,8 @@ type Format struct {
 	Separator  string   `toml:"separator"`  // between name and value; "" is "="
 	Comments   []string `toml:"comments"`   // what a comment begins with; none is "#"
 	Prefixes   string   `toml:"prefixes"`   // characters that may stand before a name, and mean nothing here
-	Quoted     bool     `toml:"quoted"`     // a value stands in double quotes
+	Quoted     bool     `toml:"quoted"`     // a value stands in double quotes; in xml-tree a text does, and a number is hexadecimal
+	Unquote    bool     `toml:"unquote"`    // a value may stand in double quotes
 	Sections   string   `toml:"sections"`   // first and last character of a section's line, "[]" or "<>"; the name goes before its settings, with a slash
 	Statements bool     `toml:"statements"` // lines without a separator are commands and not settings
 
@@ -71,6 +73,8 @@ func (f Format) Read(raw []byte, mac string) (Settings, error) {
 		return f.readSet(raw)
 	case "addresses":
 		return f.readAddresses(raw)
+	case "cli":
+		return f.readCLI(raw)
 	case "xml-attributes", "xml-text", "xml-tree":
 		root, err := parseXML(raw)
 		if err != nil {
@@ -134,10 +138,16 @@ func (f Format) Expand(text string, fill func(string) string) string {
 	return text
 }
 
-// First returns the value of the first of the keys in "a|b" that is set.
+// First returns the value of the first of the keys in "a|b" that is set. A key may stand in parentheses inside another,
+// for its value: a(b)c.
 func (s Settings) First(keys string) string {
 	for key := range strings.SplitSeq(keys, "|") {
-		if v := s[strings.TrimSpace(key)]; v != "" {
+		key = strings.TrimSpace(key)
+		if before, rest, ok := strings.Cut(key, "("); ok {
+			inner, after, _ := strings.Cut(rest, ")")
+			key = before + s[inner] + after
+		}
+		if v := s[key]; v != "" {
 			return v
 		}
 	}

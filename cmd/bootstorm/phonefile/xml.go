@@ -123,7 +123,7 @@ func (f Format) branch(out Settings, e *element, path string) {
 		out[path+"@"+name] = value
 	}
 	if value, ok := e.attrs[f.ValueAttr]; ok && f.ValueAttr != "" {
-		out[path] = value
+		out[path] = f.plain(value)
 	} else if len(e.children) == 0 && path != "" {
 		out[path] = strings.TrimSpace(e.text)
 	}
@@ -132,6 +132,20 @@ func (f Format) branch(out Settings, e *element, path string) {
 		seen[c.name]++
 		f.branch(out, c, strings.TrimPrefix(path+"/"+f.step(c, seen[c.name]), "/"))
 	}
+}
+
+// plain takes a text out of its quotes and turns a hexadecimal number into a decimal one, where the format has these.
+func (f Format) plain(value string) string {
+	if !f.Quoted {
+		return value
+	}
+	if text, err := f.unquote(value); err == nil {
+		return text
+	}
+	if n, err := strconv.ParseUint(value, 0, 32); err == nil {
+		return strconv.FormatUint(n, 10)
+	}
+	return ""
 }
 
 // step is what an element, the nth of its name, is called in a path.
