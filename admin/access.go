@@ -93,14 +93,6 @@ func (a *api) device(ctx context.Context, s *fleet.Snap, id string) (fleet.Devic
 	return d, err
 }
 
-func (a *api) profile(ctx context.Context, s *fleet.Snap, id string) (fleet.Profile, error) {
-	p, err := s.Profile(id)
-	if err == nil && !callerOf(ctx).sees(p.DomainID) {
-		err = fleet.ErrNotFound
-	}
-	return p, err
-}
-
 // visible reports whether the caller may know that a record exists: the MAC address that is taken may be another tenant's.
 func (a *api) visible(ctx context.Context, id string) bool {
 	s := a.Store.Snap()
@@ -115,7 +107,11 @@ func (a *api) visible(ctx context.Context, id string) bool {
 	case "dom":
 		_, err = a.domain(ctx, s, id)
 	case "prf":
-		_, err = a.profile(ctx, s, id)
+		_, err = profiles().find(ctx, s, id)
+	case "grp":
+		_, err = groups().find(ctx, s, id)
+	case "dpl":
+		_, err = dialPlans().find(ctx, s, id)
 	case "key":
 		_, err = a.key(ctx, s, id)
 	default:

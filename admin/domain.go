@@ -19,6 +19,7 @@ type domainBody struct {
 	Policy   policyBody   `json:"policy,omitzero"`
 	Networks *[]string    `json:"provisioning_networks,omitempty" doc:"CIDR networks whose phones get their files without showing a credential; null = loopback and private ranges, [] = none"`
 	Bundles  []string     `json:"bundles,omitempty"`
+	DialPlan string       `json:"dial_plan_id,omitempty" nullable:"true" doc:"for lines without one of their own"`
 	Settings settingsBody `json:"settings,omitzero"`
 }
 
@@ -47,6 +48,7 @@ type domain struct {
 	Policy    policy         `json:"policy"`
 	Networks  []string       `json:"provisioning_networks" nullable:"false"`
 	Bundles   []string       `json:"bundles" nullable:"false"`
+	DialPlan  *string        `json:"dial_plan_id"`
 	Settings  fleet.Settings `json:"settings" doc:"secrets are ***"`
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
@@ -65,7 +67,7 @@ type policyBody struct {
 }
 
 func showDomain(d fleet.Domain) domain {
-	out := domain{ID: d.ID, Name: d.Name, Plan: plan{Ranges: []numbers{}}, Reserved: []reserved{}, Networks: []string{}, Bundles: list(d.Bundles),
+	out := domain{ID: d.ID, Name: d.Name, Plan: plan{Ranges: []numbers{}}, Reserved: []reserved{}, Networks: []string{}, Bundles: list(d.Bundles), DialPlan: orNull(d.DialPlanID),
 		Policy:   policy{RequireLastName: d.Policy.RequireLastName, RequireEmail: d.Policy.RequireEmail, ExtensionChange: or(d.Policy.ExtensionChange, "allow")},
 		Settings: d.Settings, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt}
 	for _, r := range d.Plan.Ranges {
@@ -86,7 +88,7 @@ func showDomain(d fleet.Domain) domain {
 
 func domainBodyOf(d fleet.Domain) domainBody {
 	shown := showDomain(d)
-	b := domainBody{Name: d.Name, Plan: &shown.Plan, Reserved: shown.Reserved, Policy: policyBody(d.Policy), Bundles: d.Bundles, Settings: settingsBody{Settings: d.Settings}}
+	b := domainBody{Name: d.Name, Plan: &shown.Plan, Reserved: shown.Reserved, Policy: policyBody(d.Policy), Bundles: d.Bundles, DialPlan: d.DialPlanID, Settings: settingsBody{Settings: d.Settings}}
 	if d.Networks != nil {
 		b.Networks = &shown.Networks
 	}
@@ -95,7 +97,7 @@ func domainBodyOf(d fleet.Domain) domainBody {
 
 func (b domainBody) onto(d fleet.Domain) (fleet.Domain, error) {
 	d.Name, d.Policy, d.Bundles = strings.ToLower(strings.TrimSuffix(b.Name, ".")), fleet.Policy(b.Policy), b.Bundles
-	d.Settings = b.Settings.over(d.Settings)
+	d.Settings, d.DialPlanID = b.Settings.over(d.Settings), b.DialPlan
 	d.Plan, d.Reserved, d.Networks = fleet.DefaultPlan(), nil, nil
 	if b.Plan != nil {
 		d.Plan.Ranges = nil

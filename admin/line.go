@@ -13,6 +13,7 @@ type LineBody struct {
 	Number   string       `json:"number,omitempty" nullable:"true" doc:"user part of the address of record; otherwise the user's extension, or the next free number"`
 	Label    string       `json:"label,omitempty" nullable:"true" doc:"beside the line key; otherwise the number"`
 	CallerID callerIDBody `json:"caller_id,omitzero" doc:"otherwise the user's"`
+	DialPlan string       `json:"dial_plan_id,omitempty" nullable:"true" doc:"otherwise the domain's"`
 	Settings settingsBody `json:"settings,omitzero"`
 }
 
@@ -31,6 +32,8 @@ type line struct {
 	AuthUsername string         `json:"auth_username" doc:"digest user name: random, never the extension"`
 	Label        *string        `json:"label"`
 	CallerID     callerID       `json:"caller_id"`
+	Numbers      []string       `json:"phone_numbers" nullable:"false" doc:"routed to the line"`
+	DialPlanID   *string        `json:"dial_plan_id" doc:"null = the domain's"`
 	Settings     fleet.Settings `json:"settings" doc:"secrets are ***"`
 	Devices      []lineDevice   `json:"devices" nullable:"false"`
 	Registration registration   `json:"registration"`
@@ -51,8 +54,11 @@ func (a *api) showLine(s *fleet.Snap, l fleet.Line) (line, error) {
 	}
 	out := line{
 		ID: l.ID, Domain: d.Name, UserID: l.UserID, AOR: l.AOR(d), Number: l.Number, AuthUsername: l.AuthUsername, Label: orNull(l.Label),
-		CallerID: showCallerID(l.CallerID), Settings: l.Settings, Devices: []lineDevice{}, Registration: a.lineState(s, l.ID),
+		CallerID: showCallerID(l.CallerID), Numbers: []string{}, DialPlanID: orNull(l.DialPlanID), Settings: l.Settings, Devices: []lineDevice{}, Registration: a.lineState(s, l.ID),
 		CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
+	}
+	for n := range s.NumbersOf(l.ID) {
+		out.Numbers = append(out.Numbers, n.ID)
 	}
 	for dev := range s.DevicesOn(l.ID) {
 		for _, dl := range dev.Lines {
@@ -65,11 +71,11 @@ func (a *api) showLine(s *fleet.Snap, l fleet.Line) (line, error) {
 }
 
 func lineBodyOf(l fleet.Line) LineBody {
-	return LineBody{Number: l.Number, Label: l.Label, CallerID: callerIDBody(l.CallerID), Settings: settingsBody{Settings: l.Settings}}
+	return LineBody{Number: l.Number, Label: l.Label, CallerID: callerIDBody(l.CallerID), DialPlan: l.DialPlanID, Settings: settingsBody{Settings: l.Settings}}
 }
 
 func (b LineBody) onto(l fleet.Line) fleet.Line {
-	l.Number, l.Label, l.CallerID = b.Number, b.Label, fleet.CallerID(b.CallerID)
+	l.Number, l.Label, l.CallerID, l.DialPlanID = b.Number, b.Label, fleet.CallerID(b.CallerID), b.DialPlan
 	l.Settings = b.Settings.over(l.Settings)
 	return l
 }

@@ -120,7 +120,8 @@ func (a *api) fieldProblem(ctx context.Context, fields []*fleet.FieldError) *pro
 // linkTo is the address of the record with this id, "" when the caller may not know that it exists.
 func (a *api) linkTo(ctx context.Context, id string) string {
 	prefix, _, _ := strings.Cut(id, "_")
-	path, ok := map[string]string{"usr": "/v1/users/", "lin": "/v1/lines/", "dev": "/v1/devices/", "dom": "/v1/domains/", "prf": "/v1/profiles/", "key": "/v1/api-keys/"}[prefix]
+	path, ok := map[string]string{"usr": "/v1/users/", "lin": "/v1/lines/", "dev": "/v1/devices/", "dom": "/v1/domains/", "prf": "/v1/profiles/", "key": "/v1/api-keys/",
+		"grp": "/v1/groups/", "dpl": "/v1/dial-plans/"}[prefix]
 	if !ok || !a.visible(ctx, id) {
 		return ""
 	}

@@ -452,7 +452,7 @@ func TestR81NextSteps(t *testing.T) {
 			open = append(open, step.str("id"))
 		}
 	}
-	if want := []string{"set_email", "register_email", "add_to_group", "grant_permissions"}; !slices.Equal(open, want) {
+	if want := []string{"set_email", "register_email", "route_phone_number", "add_to_group", "add_to_dial_plan", "grant_permissions"}; !slices.Equal(open, want) {
 		t.Errorf("open steps %v, want %v", open, want)
 	}
 }

@@ -28,10 +28,10 @@ type UserBody struct {
 	Password           string        `json:"password,omitempty" writeOnly:"true" nullable:"true" doc:"of the portal; never given back"`
 	Voicemail          voicemailBody `json:"voicemail,omitzero"`
 	CallerID           callerIDBody  `json:"caller_id,omitzero"`
-	GroupIDs           []string      `json:"group_ids,omitempty"`
+	GroupIDs           []string      `json:"group_ids,omitempty" doc:"groups of the domain"`
 	LicenseSKUs        []string      `json:"license_skus,omitempty"`
 	RoleID             string        `json:"role_id,omitempty" nullable:"true"`
-	TemplateID         string        `json:"template_id,omitempty" nullable:"true"`
+	TemplateID         string        `json:"template_id,omitempty" nullable:"true" doc:"id of the profile that the user's devices get, unless they have one"`
 	WelcomeEmail       string        `json:"welcome_email,omitempty" enum:"default,custom,none" nullable:"true"`
 }
 
@@ -193,7 +193,7 @@ func (a *api) showUser(s *fleet.Snap, u fleet.User) (user, error) {
 	if err := a.showEquipment(s, d, &out); err != nil {
 		return user{}, err
 	}
-	out.NextSteps = nextSteps(u, out)
+	out.NextSteps = nextSteps(s, u, out)
 	return out, nil
 }
 
@@ -215,7 +215,7 @@ func (a *api) showEquipment(s *fleet.Snap, d fleet.Domain, out *user) error {
 	return nil
 }
 
-func nextSteps(u fleet.User, shown user) []nextStep {
+func nextSteps(s *fleet.Snap, u fleet.User, shown user) []nextStep {
 	state := map[bool]string{true: "done", false: "open"}
 	var steps []nextStep
 	step := func(id string, done bool) { steps = append(steps, nextStep{ID: id, State: state[done]}) }
@@ -232,12 +232,33 @@ func nextSteps(u fleet.User, shown user) []nextStep {
 			break
 		}
 	}
+	if len(shown.Lines) > 0 {
+		step("route_phone_number", slices.ContainsFunc(shown.Lines, func(l userLine) bool { return hasNumber(s, l.ID) }))
+	}
 	step("add_to_group", len(u.GroupIDs) > 0)
+	if len(shown.Lines) > 0 {
+		step("add_to_dial_plan", slices.ContainsFunc(shown.Lines, func(l userLine) bool { return hasDialPlan(s, l.ID) }))
+	}
 	if u.Purpose == "person" {
 		step("grant_permissions", u.Permissions.Mode != "none")
 		step("set_up_app", slices.ContainsFunc(shown.Devices, func(d device) bool { return d.Type == "softphone" }))
 	}
 	return list(steps)
+}
+
+func hasNumber(s *fleet.Snap, lineID string) bool {
+	for range s.NumbersOf(lineID) {
+		return true
+	}
+	return false
+}
+
+func hasDialPlan(s *fleet.Snap, lineID string) bool {
+	l, err := s.Line(lineID)
+	if err == nil {
+		_, err = s.DialPlanOf(l)
+	}
+	return err == nil
 }
 
 // bodyOf is the user as a patch finds it. Write-only members are absent: a patch that does not name them keeps them.

@@ -66,7 +66,13 @@ func (a *api) makeUser(ctx context.Context, tx *fleet.Tx, b newUser, hashed secr
 			return fleet.Created{}, d, err
 		}
 	}
+	if err := knownTemplate(&tx.Snap, u); err != nil {
+		return fleet.Created{}, d, err
+	}
 	created, err := tx.CreateUser(n)
+	if err == nil {
+		err = applyTemplate(tx, created)
+	}
 	if err != nil {
 		return created, d, err
 	}
@@ -77,6 +83,32 @@ func (a *api) makeUser(ctx context.Context, tx *fleet.Tx, b newUser, hashed secr
 		}
 	}
 	return created, d, a.pinNotExtension(b, created)
+}
+
+// knownTemplate holds that a user's template is a profile of the domain (R07).
+func knownTemplate(s *fleet.Snap, u fleet.User) error {
+	if u.TemplateID == "" {
+		return nil
+	}
+	if p, err := s.Profile(u.TemplateID); err != nil || p.DomainID != u.DomainID {
+		return invalidAt("/template_id", "template-unknown", "no profile with this id exists in the user's domain; make it first")
+	}
+	return nil
+}
+
+// applyTemplate gives the user's devices the profile, where they have none.
+func applyTemplate(tx *fleet.Tx, c fleet.Created) error {
+	for i, d := range c.Devices {
+		if c.User.TemplateID == "" || d.ProfileID != "" {
+			continue
+		}
+		d.ProfileID = c.User.TemplateID
+		var err error
+		if c.Devices[i], err = tx.PutDevice(d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pinNotExtension looks again once the number is known: it may have been allocated.
@@ -159,6 +191,7 @@ type listUsersInput struct {
 	Department string `query:"department" maxLength:"64"`
 	Extension  string `query:"extension_number" maxLength:"10"`
 	Email      string `query:"email" maxLength:"254"`
+	Group      string `query:"group_id" maxLength:"64"`
 	Q          string `query:"q" maxLength:"64" doc:"part of a name, extension, e-mail address or department"`
 	Sort       string `query:"sort" enum:"display_name,-display_name,last_name,-last_name,extension_number,-extension_number,department,-department" doc:"otherwise in the order of making"`
 }
@@ -166,7 +199,7 @@ type listUsersInput struct {
 func (in *listUsersInput) accepts(u fleet.User) bool {
 	return (in.Tag == "" || slices.Contains(u.Tags(), in.Tag)) && is(in.State, u.SetupState()) && is(in.Purpose, u.Purpose) &&
 		is(in.Scope, u.Scope) && is(in.Department, u.Department) && is(in.Extension, u.ExtensionNumber) &&
-		(in.Email == "" || contains(in.Email, u.Email) && len(in.Email) == len(u.Email)) &&
+		(in.Group == "" || slices.Contains(u.GroupIDs, in.Group)) && (in.Email == "" || contains(in.Email, u.Email) && len(in.Email) == len(u.Email)) &&
 		contains(in.Q, u.DisplayName(), u.FirstName+" "+u.LastName, u.ExtensionNumber, u.Email, u.Department)
 }
 
@@ -255,6 +288,11 @@ func (a *api) changeUser(ctx context.Context, tx *fleet.Tx, in *updateUserInput,
 	}
 	if err := mayGrant(ctx, before, after); err != nil {
 		return err
+	}
+	if after.TemplateID != before.TemplateID {
+		if err := knownTemplate(&tx.Snap, after); err != nil {
+			return err
+		}
 	}
 	if after, err = tx.PutUser(after); err != nil {
 		return err
