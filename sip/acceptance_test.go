@@ -166,7 +166,6 @@ func TestItems16To18WhereTheAnswerGoes(t *testing.T) {
 
 func TestItem20AnswersComeFromTheAddressAsked(t *testing.T) {
 	r := start(t, func(c *Config) {
-		c.Advertise = []string{"127.0.0.1"}
 		var err error
 		if c.UDP, err = net.ListenPacket("udp", "0.0.0.0:0"); err != nil {
 			t.Fatal(err)
@@ -179,7 +178,8 @@ func TestItem20AnswersComeFromTheAddressAsked(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := newClient(t, conn, "UDP")
-		expect(t, c.do(r.line, register{}), 200, "")
+		expect(t, c.do(r.line, register{uri: "sip:" + host, to: "<sip:101@" + host + ">"}), 200, "") // and it is a name of ours
+		expect(t, c.do(r.line, register{uri: "sip:192.0.2.99"}), 404, "")
 	}
 }
 

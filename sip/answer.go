@@ -90,7 +90,7 @@ func (w *worker) dispatch(in *transport.Inbound) []byte {
 	default:
 		return w.refuse(in)
 	}
-	if !w.served() {
+	if !w.served(in) {
 		return w.reply(in, 404, "Not Found")
 	}
 	if out := w.require(in); out != nil {
@@ -121,12 +121,12 @@ func (w *worker) refuse(in *transport.Inbound) []byte {
 }
 
 // served reports whether the Request-URI names us, and sets the realm to challenge in.
-func (w *worker) served() bool {
+func (w *worker) served(in *transport.Inbound) bool {
 	w.host = appendHost(w.host[:0], w.msg.Target.Host)
 	switch {
 	case w.s.table.Serves(w.host):
 		w.realm = append(w.realm[:0], w.host...)
-	case !w.s.hosts[string(w.host)]:
+	case !w.ours(in):
 		return false
 	case w.s.cfg.Realm != "":
 		w.realm = append(w.realm[:0], w.s.cfg.Realm...)
@@ -136,6 +136,15 @@ func (w *worker) served() bool {
 		w.realm = append(w.realm[:0], w.host...)
 	}
 	return true
+}
+
+// ours reports whether w.host stands for any domain: it is advertised, or the very address that the message was sent to.
+func (w *worker) ours(in *transport.Inbound) bool {
+	if w.s.hosts[string(w.host)] {
+		return true
+	}
+	var text [64]byte
+	return in.Local.IsValid() && string(in.Local.AppendTo(text[:0])) == string(w.host)
 }
 
 // require refuses options that must be understood and are not, naming exactly those (RFC 3261 section 8.2.2.3).

@@ -28,7 +28,7 @@ func (w *worker) authenticate(in *transport.Inbound) (*location.Account, []byte)
 		since = w.s.started // counts of older nonces died with the process that kept them
 	}
 	nonce, state := w.hasher.CheckNonce(c.Nonce, w.realm, in.Source.Addr(), since, now)
-	if state == digest.Forged || !w.sameTarget() {
+	if state == digest.Forged || !w.sameTarget(in) {
 		return nil, w.challenge(in, false)
 	}
 	if state == digest.Elsewhere { // made for another source, which proves nothing about this one
@@ -96,7 +96,7 @@ func (w *worker) findCredentials() digest.Outcome {
 
 // sameTarget holds the digest's uri against the Request-URI (RFC 7616 section 3.4.6). Phones behind a proxy, and some that
 // leave port or parameters out, name another form of us: that is let pass, another host is not.
-func (w *worker) sameTarget() bool {
+func (w *worker) sameTarget(in *transport.Inbound) bool {
 	if string(w.creds.URI) == string(w.msg.URI) || wire.SameURI(w.creds.URI, w.msg.URI) {
 		return true
 	}
@@ -105,7 +105,7 @@ func (w *worker) sameTarget() bool {
 		return false
 	}
 	w.host = appendHost(w.host[:0], u.Host)
-	return w.s.table.Serves(w.host) || w.s.hosts[string(w.host)]
+	return w.s.table.Serves(w.host) || w.ours(in)
 }
 
 // verify does the work of a user that exists for one that does not, too.

@@ -23,7 +23,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 	if to.Secure && !in.Secure() { // RFC 5630 section 3
 		return w.reply(in, 403, "SIPS Needs TLS")
 	}
-	if !w.owns(account, to) { // step 4; the same for an address that nobody has (step 5)
+	if !w.owns(in, account, to) { // step 4; the same for an address that nobody has (step 5)
 		w.s.log.Info("phone refused: it registers another address than its line's", "line", account.LineID, "source", in.Source)
 		return w.reply(in, 403, "Forbidden")
 	}
@@ -63,10 +63,10 @@ func (w *worker) overloaded(in *transport.Inbound) []byte {
 
 // owns reports whether an address of record is the account's. The authenticated user decides: the host may be the domain,
 // or an address of ours, which stands for any domain.
-func (w *worker) owns(account *location.Account, to wire.URI) bool {
+func (w *worker) owns(in *transport.Inbound, account *location.Account, to wire.URI) bool {
 	w.host = appendHost(w.host[:0], to.Host)
 	w.user = wire.AppendUnescaped(w.user[:0], to.User)
-	if w.s.hosts[string(w.host)] && !w.s.table.Serves(w.host) {
+	if !w.s.table.Serves(w.host) && w.ours(in) {
 		return account.Owns(w.user, nil)
 	}
 	return account.Owns(w.user, w.host)

@@ -66,7 +66,7 @@ func (w *worker) subscribe(in *transport.Inbound) []byte {
 	switch {
 	case account == nil:
 		return refusal
-	case !w.owns(account, to):
+	case !w.owns(in, account, to):
 		return w.reply(in, 403, "Forbidden")
 	}
 	asked := int64(watchExpires)

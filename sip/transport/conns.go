@@ -17,7 +17,7 @@ type Inbound struct {
 	Data      []byte
 	Framing   wire.Framing
 	Source    netip.AddrPort
-	Local     netip.Addr // destination of a datagram, if the socket tells
+	Local     netip.Addr // address that it was sent to; of a datagram only if the socket is bound to none
 	Transport wire.Transport
 	Conn      *Conn // nil over UDP
 }
@@ -43,6 +43,7 @@ type Conn struct {
 	raw       net.Conn // as accepted: what is closed
 	net       net.Conn // what is read and written: raw, or TLS over it
 	source    netip.AddrPort
+	local     netip.Addr // our end
 	transport wire.Transport
 	opened    time.Time
 	known     atomic.Bool // somebody has registered on it
@@ -121,6 +122,9 @@ func (cs *conns) open(nc net.Conn, source netip.AddrPort, tr wire.Transport, now
 		return nil
 	}
 	c := &Conn{ID: cs.nextID.Add(1), raw: nc, net: nc, source: source, transport: tr, opened: now, ws: tr == wire.WS || tr == wire.WSS, gone: make(chan struct{})}
+	if here, err := netip.ParseAddrPort(nc.LocalAddr().String()); err == nil {
+		c.local = here.Addr().Unmap()
+	}
 	cs.byID[c.ID] = c
 	cs.perIP[from]++
 	cs.wg.Add(1)
@@ -188,8 +192,6 @@ func (cs *conns) closeAll() {
 		_ = c.raw.Close()
 	}
 }
-
-func (cs *conns) wait() { cs.wg.Wait() }
 
 // Network is the share of an address that one stranger has for sure: all of an IPv4 one, the first half of an IPv6 one.
 func Network(a netip.Addr) netip.Addr {

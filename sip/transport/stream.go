@@ -211,5 +211,5 @@ func readSome(in *bufio.Reader, buf *[]byte) error {
 
 // message has one message handled and reports whether the connection may go on.
 func (s *Streams) message(c *Conn, data []byte, framing wire.Framing) bool {
-	return s.Handle(&Inbound{Data: data, Framing: framing, Source: c.source, Transport: c.transport, Conn: c}) == nil
+	return s.Handle(&Inbound{Data: data, Framing: framing, Source: c.source, Local: c.local, Transport: c.transport, Conn: c}) == nil
 }
