@@ -25,7 +25,7 @@ type zoneKey struct {
 // phone makes the template's view of a device. dropped says which settings its model has no place for.
 func (s *Service) phone(r records, f *family.Family, m family.Model) (p family.Phone, dropped string, err error) {
 	set := deviceSettings(r)
-	common, err := s.commonPart(set, f, m)
+	common, err := s.commonPart(set, r.dialPlan(), f, m)
 	if err != nil {
 		return p, "", err
 	}
@@ -49,7 +49,7 @@ func deviceSettings(r records) fleet.Settings {
 	return fleet.BuiltIn().Over(r.domain.Settings).Over(r.profile.Settings).Over(r.device.Settings)
 }
 
-func (s *Service) commonPart(set fleet.Settings, f *family.Family, m family.Model) (family.Common, error) {
+func (s *Service) commonPart(set fleet.Settings, plan fleet.DialPlan, f *family.Family, m family.Model) (family.Common, error) {
 	zone, err := s.zone(set.Timezone)
 	if err != nil {
 		return family.Common{}, err
@@ -70,7 +70,30 @@ func (s *Service) commonPart(set fleet.Settings, f *family.Family, m family.Mode
 		QoS:         family.QoS{SIP: set.DSCPSIP, Audio: set.DSCPAudio},
 		Syslog:      endpoint(set.Syslog, ""),
 		Codecs:      set.Codecs,
+		DialMap:     dialMap(plan),
 	}, nil
+}
+
+// dialPlan is the plan of the whole phone: the one that all its lines share, for makers whose phones have no plan a line,
+// else the domain's.
+func (r records) dialPlan() fleet.DialPlan {
+	if len(r.lines) == 0 || r.lines[0].plan.ID == "" {
+		return r.plan
+	}
+	first := r.lines[0].plan
+	if slices.ContainsFunc(r.lines, func(a account) bool { return a.plan.ID != first.ID }) {
+		return r.plan
+	}
+	return first
+}
+
+// dialMap drops what templates need not know: that a rule is for emergencies shows in its place and its length.
+func dialMap(p fleet.DialPlan) family.DialPlan {
+	var out family.DialPlan
+	for _, r := range p.Rules {
+		out.Rules = append(out.Rules, family.DialRule{Prefix: r.Prefix, Min: r.Min, Max: r.Max, Timeout: r.Timeout})
+	}
+	return out
 }
 
 func (s *Service) zone(name string) (family.Zone, error) {
@@ -124,6 +147,7 @@ func (s *Service) account(a account, d fleet.Domain, set fleet.Settings) family.
 		SRTP:          set.SRTP,
 		Keepalive:     set.Keepalive,
 		Shared:        a.shared,
+		DialMap:       dialMap(a.plan),
 	}
 	if a.user.Voicemail.Enabled {
 		out.Voicemail = set.VoicemailNumber

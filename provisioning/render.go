@@ -33,6 +33,7 @@ type records struct {
 	domain  fleet.Domain
 	profile fleet.Profile
 	device  fleet.Device
+	plan    fleet.DialPlan // of the domain; ID "" = none
 	lines   []account
 }
 
@@ -40,7 +41,8 @@ type account struct {
 	position int
 	line     fleet.Line
 	user     fleet.User
-	shared   bool // the line also stands on another device
+	plan     fleet.DialPlan // of the line's own; ID "" = the domain's
+	shared   bool           // the line also stands on another device
 }
 
 // rendered is one file with the fingerprint of what it was made from.
@@ -179,6 +181,10 @@ func (s *Service) gather(v *view) (records, string, error) {
 		}
 		r.profile = p
 	}
+	var err error
+	if r.plan, err = planOf(snap, v.domain.DialPlanID); err != nil {
+		return r, "", fmt.Errorf("dial plan of domain %s: %w", v.domain.ID, err)
+	}
 	for _, dl := range v.device.Lines {
 		a, err := gatherLine(snap, dl)
 		if err != nil {
@@ -199,12 +205,17 @@ func gatherLine(snap *fleet.Snap, dl fleet.DeviceLine) (account, error) {
 	if a.user, err = snap.User(a.line.UserID); err != nil {
 		return a, err
 	}
-	on := 0
-	for range snap.DevicesOn(dl.LineID) {
-		on++
+	a.shared = snap.Shared(dl.LineID)
+	a.plan, err = planOf(snap, a.line.DialPlanID)
+	return a, err
+}
+
+// planOf is the dial plan that a domain or a line names, the zero DialPlan where it names none.
+func planOf(snap *fleet.Snap, id string) (fleet.DialPlan, error) {
+	if id == "" {
+		return fleet.DialPlan{}, nil
 	}
-	a.shared = on > 1
-	return a, nil
+	return snap.DialPlan(id)
 }
 
 // fingerprint changes whenever a file of the device might. The year stands in it for the rules of summer time.
@@ -218,11 +229,13 @@ func (s *Service) fingerprint(v *view, r records) string {
 	add(v.device.Revision)
 	add(r.domain.Revision)
 	add(r.profile.Revision)
+	add(r.plan.Revision)
 	for _, a := range r.lines {
 		add(uint64(a.position))
 		b = append(append(b, a.line.ID...), ' ')
 		add(a.line.Revision)
 		add(a.user.Revision)
+		add(a.plan.Revision)
 		b = strconv.AppendBool(b, a.shared)
 	}
 	return string(b)
@@ -290,10 +303,14 @@ func (s *Service) common(q *inquiry) (Response, error) {
 	}
 	dom := s.domainOf(q)
 	key := bodyKey{dom.ID, f.ID, model.ID, file.Path, file.Template}
-	print := q.catalog.Revision() + " " + strconv.FormatUint(dom.Revision, 36) + " " + strconv.Itoa(q.now.Year())
+	plan, err := planOf(s.conf.Store.Snap(), dom.DialPlanID)
+	if err != nil {
+		return Response{}, fmt.Errorf("dial plan of domain %s: %w", dom.ID, err)
+	}
+	print := q.catalog.Revision() + " " + strconv.FormatUint(dom.Revision, 36) + " " + strconv.FormatUint(plan.Revision, 36) + " " + strconv.Itoa(q.now.Year())
 	got, had := s.bodies.get(key)
 	if !had || got.print != print {
-		common, err := s.commonPart(fleet.BuiltIn().Over(dom.Settings), f, model)
+		common, err := s.commonPart(fleet.BuiltIn().Over(dom.Settings), plan, f, model)
 		var body []byte
 		if err == nil {
 			body, err = q.catalog.Render(f, file, family.Phone{Common: common})
