@@ -47,7 +47,10 @@ func (t *Tx) history(muts memdb.Changes) error {
 			return err
 		}
 	}
-	return t.writeAudit()
+	if err := t.writeAudit(); err != nil {
+		return err
+	}
+	return t.writeFeed()
 }
 
 // tell adds one changed record to the history; before or after is nil where there is none.
@@ -64,8 +67,13 @@ func (t *Tx) tell(tab *table, before, after record) error {
 			return nil // changed and changed back
 		}
 	}
-	_, err := t.Audit(AuditEvent{Action: tab.noun + "." + verb, Resource: r.key(), DomainID: tab.domainOf(r), Fields: fields})
-	return err
+	e := AuditEvent{Action: tab.noun + "." + verb, Resource: r.key(), DomainID: tab.domainOf(r), Fields: fields}
+	if _, err := t.Audit(e); err != nil || tab.private {
+		return err
+	}
+	t.Emit(FeedEvent{Type: e.Action, DomainID: e.DomainID, Resource: e.Resource, Data: about(r, fields)})
+	t.consequences(before, after)
+	return nil
 }
 
 // domainOf is the domain that a record is in; a domain is in itself.

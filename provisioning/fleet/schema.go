@@ -35,6 +35,11 @@ const (
 	tablePhoneNumbers = "phone_numbers"
 	tableDialPlans    = "dial_plans"
 	tableDeliveries   = "deliveries"
+	tableWebhooks     = "webhooks"
+	tableJobs         = "jobs"
+	tableJobRows      = "job_rows"
+	tableJobInputs    = "job_inputs"
+	tableFeed         = "feed"
 )
 
 // Indexes beside "id".
@@ -56,6 +61,7 @@ const (
 	byTime       = "time"
 	byGroup      = "group"
 	byDialPlan   = "dial_plan"
+	byState      = "state"
 	byDue        = "due"
 	byInvitation = "invitation"
 )
@@ -64,6 +70,7 @@ const (
 type table struct {
 	name    string
 	noun    string // in the audit log and the feed: "user"; "" = not told there
+	private bool   // not told in the feed: who may administer is for the audit log alone
 	hidden  bool   // kept from those who watch: it tells of other records
 	decode  func([]byte) (record, error)
 	indexes []index
@@ -111,7 +118,8 @@ func decodeInto[T any, P interface {
 // schema lists the tables. Each index says why it is there by the question that it answers.
 func schema() []*table {
 	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable(), apiKeysTable(),
-		idempotencyTable(), auditTable(), chainTable(), groupsTable(), phoneNumbersTable(), dialPlansTable(), deliveriesTable()}
+		idempotencyTable(), auditTable(), chainTable(), groupsTable(), phoneNumbersTable(), dialPlansTable(), deliveriesTable(),
+		webhooksTable(), jobsTable(), jobRowsTable(), jobInputsTable(), feedTable()}
 }
 
 func domainsTable() *table {
@@ -223,7 +231,7 @@ func profilesTable() *table {
 }
 
 func apiKeysTable() *table {
-	return &table{name: tableAPIKeys, noun: "api_key", decode: decodeInto[APIKey], indexes: []index{
+	return &table{name: tableAPIKeys, noun: "api_key", private: true, decode: decodeInto[APIKey], indexes: []index{
 		{name: byHash, // who calls?
 			keys: func(r record) []string { return one(r.(*APIKey).Hash.Reveal()) },
 			unique: func(o record) error {

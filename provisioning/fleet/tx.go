@@ -20,6 +20,7 @@ type Tx struct {
 	actor  Actor
 	audits []AuditEvent // to be written at the end
 	chain  *chain       // nil until there is an audit event
+	feed   []FeedEvent  // to be written at the end
 }
 
 // Now is the time of the transaction, in UTC.
@@ -153,7 +154,7 @@ func (t *Tx) PutDomain(d Domain) (Domain, error) {
 	return put(t, d)
 }
 
-// DeleteDomain removes a domain that nothing is left in but its dial plans, which it may use itself: they go with it.
+// DeleteDomain removes a domain that nothing is left in but its own dial plans and webhooks, which go with it.
 func (t *Tx) DeleteDomain(id string) error {
 	d, err := t.Domain(id)
 	if err != nil {
@@ -170,6 +171,11 @@ func (t *Tx) DeleteDomain(id string) error {
 	}
 	for _, p := range collect(all[DialPlan](&t.Snap, byDomain, id)) {
 		if err := t.remove(&p); err != nil {
+			return err
+		}
+	}
+	for _, w := range collect(all[Webhook](&t.Snap, byDomain, id)) {
+		if err := t.remove(&w); err != nil {
 			return err
 		}
 	}

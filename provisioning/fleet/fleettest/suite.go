@@ -285,6 +285,18 @@ func Dump(s *fleet.Store) map[string]any {
 	for r := range snap.Deliveries("") {
 		out["deliveries/"+r.ID] = r
 	}
+	for r := range snap.Webhooks("") {
+		out["webhooks/"+r.ID] = r
+	}
+	for r := range snap.Jobs("") {
+		out["jobs/"+r.ID] = r
+		for row := range snap.JobRows(r.ID, 0) {
+			out["job_rows/"+row.ID] = row
+		}
+	}
+	for r := range snap.Feed("") {
+		out["feed/"+r.ID] = r
+	}
 	for r := range snap.AuditEvents("") {
 		out["audit/"+r.ID] = r
 	}
