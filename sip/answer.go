@@ -58,7 +58,7 @@ func (w *worker) answer(in *transport.Inbound) []byte {
 	case fault == wire.Silent:
 		return nil
 	case !m.Request():
-		w.s.clients.receive(m, in)
+		w.s.clients.Receive(m, in)
 		return nil
 	case string(m.Method) == "ACK": // never answered (RFC 3261 section 17)
 		return nil
@@ -66,7 +66,7 @@ func (w *worker) answer(in *transport.Inbound) []byte {
 	// Who shows credentials is charged later, and only if they prove nothing. Over a stream the source proves itself.
 	w.proven = in.Conn != nil
 	charged := !w.proven && !m.Has(wire.Authorization)
-	if charged && !w.s.budget.take(in.Source.Addr(), w.s.cfg.Now()) {
+	if charged && !w.s.budget.Take(in.Source.Addr(), w.s.cfg.Now()) {
 		return nil
 	}
 	var out []byte
@@ -75,7 +75,7 @@ func (w *worker) answer(in *transport.Inbound) []byte {
 	} else {
 		out = w.dispatch(in)
 	}
-	if !w.proven && !charged && !w.s.budget.take(in.Source.Addr(), w.s.cfg.Now()) {
+	if !w.proven && !charged && !w.s.budget.Take(in.Source.Addr(), w.s.cfg.Now()) {
 		return nil
 	}
 	return out
@@ -198,7 +198,7 @@ func (w *worker) options(in *transport.Inbound) []byte {
 // cancel has nothing to cancel: everything is answered at once. One that follows a REGISTER gets its 200 and has no
 // effect (RFC 3261 section 9.2).
 func (w *worker) cancel(in *transport.Inbound) []byte {
-	if w.s.recent.has(w.transaction(in)) {
+	if w.s.recent.Has(w.transaction(in)) {
 		return w.reply(in, 200, "OK")
 	}
 	return w.reply(in, 481, "Call/Transaction Does Not Exist")
@@ -209,7 +209,7 @@ func (w *worker) transaction(in *transport.Inbound) uint64 {
 	m := &w.msg
 	w.scratch = append(append(w.scratch[:0], m.Via.Branch...), 0)
 	w.scratch = append(append(w.scratch, m.Value(wire.CallID)...), byte(m.CSeq), byte(m.CSeq>>8), byte(m.CSeq>>16), byte(m.CSeq>>24))
-	return w.s.recent.sum(w.scratch, in.Source)
+	return w.s.recent.Sum(w.scratch, in.Source)
 }
 
 // reply is a response with nothing more to say.

@@ -38,25 +38,25 @@ func (w *worker) authenticate(in *transport.Inbound) (*location.Account, []byte)
 	w.proven = true
 	user := c.User()
 	account := w.s.table.Find(user)
-	if w.s.guard.slowed(in.Source, user, now) && !account.Holds(in.Source, now.UnixMilli()) {
+	if w.s.guard.Slowed(in.Source, user, now) && !account.Holds(in.Source, now.UnixMilli()) {
 		return nil, w.reply(in, 403, "Forbidden")
 	}
 	if !w.verify(account, user) {
 		w.wrong(in, account, user, now)
 		return nil, w.challenge(in, false)
 	}
-	mark := c.Mark(w.s.recent.seed, in.Source)
+	mark := c.Mark(w.s.recent.Seed, in.Source)
 	if state != digest.Fresh || !account.Accept(nonce, c.NC, mark, since.UnixMilli(), now.UnixMilli()) {
 		return nil, w.challenge(in, true)
 	}
-	w.s.guard.passed(in.Source, user)
+	w.s.guard.Passed(in.Source, user)
 	return account, nil
 }
 
 // wrong counts wrong credentials. It says so the first time, the second, the fourth and so on: a phone that tries all day
 // fills no log.
 func (w *worker) wrong(in *transport.Inbound, account *location.Account, user []byte, now time.Time) {
-	times := w.s.guard.failed(in.Source, user, now)
+	times := w.s.guard.Failed(in.Source, user, now)
 	tell := times&(times-1) == 0
 	switch {
 	case account == nil && tell:

@@ -9,6 +9,7 @@ import (
 
 	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
+	"offhook/sip/guard"
 )
 
 // credentials for a line whose secret is not its own.
@@ -208,31 +209,6 @@ func TestGuessingSlowsTheGuesserAndNotThePhone(t *testing.T) {
 	}
 	expect(t, guesser.do(r.line, register{}), 403, "") // even the right one, and so nothing is learnt
 	expect(t, phone.do(r.line, register{}), 200, "")   // the same address, but the flow that is registered
-	r.clock.advance(longestWait)
+	r.clock.advance(guard.LongestWait)
 	expect(t, guesser.do(r.line, register{}), 200, "")
-}
-
-func TestGuard(t *testing.T) {
-	g, now := newGuard(), time.Now()
-	here := addrPort("192.0.2.1:5060")
-	for i := range 100 { // a distributed guesser
-		g.failed(addrPort("198.51.100."+string(rune('0'+i%10))+":1"), []byte("u"), now)
-	}
-	if g.slowed(here, []byte("u"), now) {
-		t.Error("a phone at a new address is slowed by what others did")
-	}
-	g.failed(here, []byte("u"), now)
-	if !g.slowed(here, []byte("u"), now) {
-		t.Error("while a user is being guessed at, a new source may be wrong only once")
-	}
-	if g.slowed(here, []byte("other"), now) {
-		t.Error("another user of the same source is slowed")
-	}
-	if g.slowed(here, []byte("u"), now.Add(2*time.Second)) {
-		t.Error("the first wait is a second")
-	}
-	g.passed(here, []byte("u"))
-	if g.slowed(here, []byte("u"), now) {
-		t.Error("a right answer ends the wait")
-	}
 }

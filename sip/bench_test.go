@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"offhook/sip/digest"
+	"offhook/sip/guard"
 	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
@@ -80,7 +81,7 @@ func TestHotPathAllocations(t *testing.T) {
 		"options":      {[]byte(strings.ReplaceAll(string(challenged), "REGISTER", "OPTIONS")), "200"},
 		"forged nonce": {[]byte(strings.Replace(string(h.refresh()), `nonce="`, `nonce="A`, 1)), "401"},
 	} {
-		h.r.s.guard = newGuard()
+		h.r.s.guard = guard.New()
 		for range 3 { // the first wrong answers are logged: the 1st, the 2nd, the 4th
 			h.answer(t, tt.data, tt.code)
 		}
@@ -109,7 +110,7 @@ func BenchmarkRefresh(b *testing.B) {
 
 func BenchmarkChallenge(b *testing.B) {
 	h := newHot(b)
-	h.r.s.budget = newBudget(1<<30, 1<<30)
+	h.r.s.budget = guard.NewBudget(1<<30, 1<<30)
 	data := []byte(h.request(""))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -73,7 +73,7 @@ func (w *worker) readContact(in *transport.Inbound, account *location.Account, e
 	if c.Expires, f = w.grant(asked); f.Bad() {
 		return f
 	}
-	c.Mark = maphash.Bytes(w.s.recent.seed, element) ^ uint64(asked)*0x9E3779B97F4A7C15
+	c.Mark = maphash.Bytes(w.s.recent.Seed, element) ^ uint64(asked)*0x9E3779B97F4A7C15
 	w.req.Contacts = append(w.req.Contacts, c)
 	return wire.Fault{}
 }

@@ -15,7 +15,7 @@ func (s *Server) datagram(w *worker, in *transport.Inbound) (out []byte, to neti
 	case len(in.Data) <= 4: // a keepalive: CRLF, NULs
 		return nil, to
 	case wire.IsSTUN(in.Data):
-		if !s.budget.take(in.Source.Addr(), s.cfg.Now()) {
+		if !s.budget.Take(in.Source.Addr(), s.cfg.Now()) {
 			return nil, to
 		}
 		w.out = wire.AppendSTUN(w.out[:0], in.Data, in.Source)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -500,5 +499,3 @@ func (s sightings) want(t *testing.T, transport, userAgent string) {
 		t.Errorf("%s did not register over %s", userAgent, transport)
 	}
 }
-
-func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

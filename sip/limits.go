@@ -1,9 +1,6 @@
 package sip
 
 import (
-	"hash/maphash"
-	"net/netip"
-	"sync/atomic"
 	"time"
 
 	"offhook/sip/transport"
@@ -60,64 +57,6 @@ func (l Limits) withDefaults() Limits {
 	l.NotifyRate = or(l.NotifyRate, 20)
 	return l
 }
-
-// budget bounds the answers to requests. Its memory is fixed: sources share buckets by hash, so that a flood from made-up
-// addresses can fill no map.
-type budget struct {
-	seed      maphash.Seed
-	perSource int64
-	all       bucket
-	sources   [4096]bucket
-	rate      int64
-}
-
-// bucket holds tokens by the time at which it will be full: one number, changed by compare and swap.
-type bucket struct{ full atomic.Int64 } // Unix nanoseconds
-
-// take takes a token that is worth cost nanoseconds; depth nanoseconds' worth may be taken at once.
-func (b *bucket) take(now, cost, depth int64) bool {
-	for {
-		full := b.full.Load()
-		next := max(full, now) + cost
-		if next > now+depth {
-			return false
-		}
-		if b.full.CompareAndSwap(full, next) {
-			return true
-		}
-	}
-}
-
-func newBudget(rate, perSource int) *budget {
-	return &budget{seed: maphash.MakeSeed(), rate: int64(rate), perSource: int64(perSource)}
-}
-
-// take reports whether a source may have another answer. Four seconds' worth may come at once: an office behind one address,
-// after a power cut.
-func (b *budget) take(source netip.Addr, now time.Time) bool {
-	at := now.UnixNano()
-	address := transport.Network(source).As16()
-	slot := &b.sources[maphash.Bytes(b.seed, address[:])%uint64(len(b.sources))]
-	second := time.Second.Nanoseconds()
-	return slot.take(at, second/b.perSource, 4*second) && b.all.take(at, second/b.rate, 4*second)
-}
-
-// recent remembers the transactions that were answered last, in a fixed array, for CANCEL to find.
-type recent struct {
-	seed  maphash.Seed
-	slots [4096]atomic.Uint64
-}
-
-func (r *recent) init() { r.seed = maphash.MakeSeed() }
-
-func (r *recent) sum(b []byte, source netip.AddrPort) uint64 {
-	address := source.Addr().As16()
-	return maphash.Bytes(r.seed, b) ^ maphash.Bytes(r.seed, address[:])*31 | 1
-}
-
-func (r *recent) add(sum uint64) { r.slots[sum>>1%uint64(len(r.slots))].Store(sum) }
-
-func (r *recent) has(sum uint64) bool { return r.slots[sum>>1%uint64(len(r.slots))].Load() == sum }
 
 func (l *Limits) streams() transport.Limits {
 	return transport.Limits{

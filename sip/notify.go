@@ -13,6 +13,7 @@ import (
 	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
 	"offhook/sip/location"
+	"offhook/sip/outgoing"
 	"offhook/sip/wire"
 )
 
@@ -40,6 +41,9 @@ func (s *Server) Notify(ctx context.Context, deviceID, event string) ([]Delivery
 	if !validEvent(event) {
 		return nil, ErrEvent
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)() // the server's end is the end of waiting
 	snap := s.cfg.Store.Snap()
 	device, err := snap.Device(deviceID)
 	if err != nil {
@@ -127,11 +131,11 @@ func (s *Server) notify(ctx context.Context, lineID string, b location.Binding, 
 		return d
 	}
 	n := s.newNotify(account.AOR(), b, event)
-	var r reply
+	var r outgoing.Reply
 	for range 2 {
 		branch := "z9hG4bK" + rand.Text()
-		f.request = n.render(f, branch)
-		if r, err = s.transact(ctx, f, branch); err != nil || r.challenge == nil || n.auth != "" {
+		f.Request = n.render(f, branch)
+		if r, err = s.clients.Do(ctx, f, branch); err != nil || r.Challenge == nil || n.auth != "" {
 			break
 		}
 		if err = n.answer(s, account, r); err != nil {
@@ -142,36 +146,36 @@ func (s *Server) notify(ctx context.Context, lineID string, b location.Binding, 
 	return d.outcome(r, err)
 }
 
-func (d Delivery) outcome(r reply, err error) Delivery {
-	d.Status = r.code
+func (d Delivery) outcome(r outgoing.Reply, err error) Delivery {
+	d.Status = r.Code
 	switch {
-	case errors.Is(err, errTimeout):
+	case errors.Is(err, outgoing.ErrTimeout):
 		d.Result, d.Reason, d.AnsweredAt = "timeout", "the phone did not answer", time.Time{}
 	case errors.Is(err, digest.ErrChallenge):
 		d.Result, d.Reason = "refused", err.Error()
 	case err != nil:
 		d.Result, d.Reason = "unreachable", err.Error()
-	case r.code < 300:
+	case r.Code < 300:
 		d.Result = "acknowledged"
 	default:
-		d.Result, d.Reason = "refused", fmt.Sprintf("the phone answered %d", r.code)
+		d.Result, d.Reason = "refused", fmt.Sprintf("the phone answered %d", r.Code)
 	}
 	return d
 }
 
 // flowTo finds the way back. A contact's own address is never dialled: it says what its sender wants it to say.
-func (s *Server) flowTo(b location.Binding) (*flow, error) {
+func (s *Server) flowTo(b location.Binding) (*outgoing.Flow, error) {
 	if b.Transport == wire.UDP {
 		if s.udp == nil {
 			return nil, errors.New("there is no UDP listener")
 		}
-		return &flow{s: s, to: b.Source, from: b.Local}, nil
+		return &outgoing.Flow{Socket: s.udp, To: b.Source, From: b.Local}, nil
 	}
 	c := s.streams.Get(b.Flow)
 	if c == nil {
 		return nil, errors.New("the phone's connection is gone; it will be back when it registers again")
 	}
-	return &flow{s: s, to: b.Source, conn: c}, nil
+	return &outgoing.Flow{To: b.Source, Conn: c}, nil
 }
 
 // notification is a NOTIFY outside of any dialog: To has no tag.
@@ -187,11 +191,11 @@ func (s *Server) newNotify(aor string, b location.Binding, event string) *notifi
 	return &notification{aor: aor, contact: contact, path: b.Path, event: event, domain: domain, callID: rand.Text(), tag: rand.Text()[:12]}
 }
 
-func (n *notification) render(f *flow, branch string) []byte {
+func (n *notification) render(f *outgoing.Flow, branch string) []byte {
 	n.cseq++
-	sentBy := f.sentBy(n.domain)
+	sentBy := f.SentBy(n.domain)
 	var b strings.Builder
-	fmt.Fprintf(&b, "NOTIFY %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", n.contact, f.transport(), sentBy, branch)
+	fmt.Fprintf(&b, "NOTIFY %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\n", n.contact, f.Transport(), sentBy, branch)
 	if n.path != "" {
 		fmt.Fprintf(&b, "Route: %s\r\n", n.path)
 	}
@@ -205,14 +209,14 @@ func (n *notification) render(f *flow, branch string) []byte {
 }
 
 // answer meets a challenge with the line's own credentials: the ones that the phone has.
-func (n *notification) answer(s *Server, account *location.Account, r reply) error {
+func (n *notification) answer(s *Server, account *location.Account, r outgoing.Reply) error {
 	username, secret := account.Credentials()
-	value, err := digest.Answer(digest.NewHasher(s.cfg.NonceKey), r.challenge, username, secret.Reveal(), "NOTIFY", n.contact, rand.Text())
+	value, err := digest.Answer(digest.NewHasher(s.cfg.NonceKey), r.Challenge, username, secret.Reveal(), "NOTIFY", n.contact, rand.Text())
 	if err != nil {
 		return err
 	}
 	n.auth = "Authorization: " + value
-	if r.proxy {
+	if r.Proxy {
 		n.auth = "Proxy-Authorization: " + value
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"offhook/sip/location"
+	"offhook/sip/outgoing"
 )
 
 var errRefused = errors.New("the notification was refused")
@@ -83,11 +84,11 @@ func escaped(s string) string {
 	return b.String()
 }
 
-func (n *watchNotify) bytes(f *flow, branch string) []byte {
+func (n *watchNotify) bytes(f *outgoing.Flow, branch string) []byte {
 	contact, _, _ := strings.Cut(n.way.Contact, "?")
-	sentBy := f.sentBy("")
+	sentBy := f.SentBy("")
 	return fmt.Appendf(nil, "NOTIFY %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s;rport\r\nMax-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\n"+
 		"Call-ID: %s\r\nCSeq: %d NOTIFY\r\nContact: <sip:%s>\r\nEvent: reg\r\nSubscription-State: %s\r\n"+
 		"Content-Type: application/reginfo+xml\r\nContent-Length: %d\r\n\r\n%s",
-		contact, f.transport(), sentBy, branch, n.local, n.remote, n.callID, n.cseq, sentBy, n.state, len(n.body), n.body)
+		contact, f.Transport(), sentBy, branch, n.local, n.remote, n.callID, n.cseq, sentBy, n.state, len(n.body), n.body)
 }

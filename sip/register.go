@@ -19,7 +19,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 	if account == nil {
 		return refusal
 	}
-	w.s.recent.add(w.transaction(in))
+	w.s.recent.Add(w.transaction(in))
 	if to.Secure && !in.Secure() { // RFC 5630 section 3
 		return w.reply(in, 403, "SIPS Needs TLS")
 	}
@@ -27,7 +27,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 		w.s.log.Info("phone refused: it registers another address than its line's", "line", account.LineID, "source", in.Source)
 		return w.reply(in, 403, "Forbidden")
 	}
-	if !account.Registered() && !w.s.arrivals.take(w.s.cfg.Now().UnixNano(), time.Second.Nanoseconds()/int64(w.s.limits.NewPerSecond), time.Second.Nanoseconds()) {
+	if !account.Registered() && !w.s.arrivals.Take(w.s.cfg.Now().UnixNano(), time.Second.Nanoseconds()/int64(w.s.limits.NewPerSecond), time.Second.Nanoseconds()) {
 		return w.overloaded(in)
 	}
 	w.request(in)

@@ -22,7 +22,9 @@ import (
 
 	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
+	"offhook/sip/guard"
 	"offhook/sip/location"
+	"offhook/sip/outgoing"
 	"offhook/sip/transport"
 )
 
@@ -76,11 +78,11 @@ type Server struct {
 
 	seq      atomic.Uint32
 	workers  sync.Pool
-	budget   *budget
-	guard    *guard
-	arrivals bucket // of phones that were not registered
-	recent   recent
-	clients  clients
+	budget   *guard.Budget
+	guard    *guard.Guard
+	arrivals guard.Bucket // of phones that were not registered
+	recent   *guard.Recent
+	clients  outgoing.Transactions
 	watchers *watchers
 	queue    queue
 	udp      *transport.UDP
@@ -100,12 +102,11 @@ func New(c Config) (*Server, error) {
 	s := &Server{cfg: c, limits: c.Limits.withDefaults(), log: c.Log.With("front", "sip"), done: make(chan struct{}), started: c.Now()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.hosts = c.hosts()
-	s.budget = newBudget(s.limits.Unauthenticated, s.limits.UnauthenticatedPerSource)
-	s.guard = newGuard()
+	s.budget = guard.NewBudget(s.limits.Unauthenticated, s.limits.UnauthenticatedPerSource)
+	s.guard, s.recent = guard.New(), guard.NewRecent()
 	s.streams.TLS, s.streams.Limits, s.streams.Handle, s.streams.Fault = c.TLSConfig, s.limits.streams(), s.stream, s.fault
 	s.watchers = newWatchers()
 	s.queue.init()
-	s.recent.init()
 	s.workers.New = func() any { return s.newWorker() }
 	if c.UDP != nil {
 		var err error

@@ -241,11 +241,11 @@ func (s *Server) tellOnce(sub *subscription, n *watchNotify) error {
 		return err
 	}
 	branch := "z9hG4bK" + rand.Text()
-	f.request = n.bytes(f, branch)
+	f.Request = n.bytes(f, branch)
 	ctx, cancel := context.WithTimeout(s.ctx, 32*time.Second)
 	defer cancel()
-	r, err := s.transact(ctx, f, branch)
-	if err == nil && r.code >= 300 {
+	r, err := s.clients.Do(ctx, f, branch)
+	if err == nil && r.Code >= 300 {
 		err = errRefused
 	}
 	return err

@@ -1,4 +1,5 @@
-package sip
+// Package guard holds what protects the registrar from strangers, in memory that is fixed however many there are.
+package guard
 
 import (
 	"hash/maphash"
@@ -9,13 +10,13 @@ import (
 	"offhook/sip/transport"
 )
 
-// guard slows those who guess. It is told only of sources that have echoed a nonce made for them, so nobody can be slowed
+// Guard slows those who guess. It is told only of sources that have echoed a nonce made for them, so nobody can be slowed
 // by who merely uses their address. Its memory is fixed.
 //
 // What is slowed is a pair of source and user: a stranger who guesses at a phone's secret slows himself and not the phone.
 // A pair may be wrong a few times; after that it waits, each time twice as long. While a user or a source has collected
 // many failures, new pairs of it may be wrong only once: a right first answer is never refused.
-type guard struct {
+type Guard struct {
 	seed  maphash.Seed
 	mu    sync.Mutex
 	pairs [2048][4]pair
@@ -36,25 +37,27 @@ type tally struct {
 	minute int64
 }
 
+// How patient a guard is. LongestWait is the most that a pair ever has to wait.
 const (
 	patience      = 5 // wrong answers of a pair before it must wait
 	suspicious    = 30
 	firstWait     = time.Second
-	longestWait   = 5 * time.Minute
+	LongestWait   = 5 * time.Minute
 	pairForgotten = 30 * time.Minute
 )
 
-func newGuard() *guard { return &guard{seed: maphash.MakeSeed()} }
+// New returns a guard that has seen nobody.
+func New() *Guard { return &Guard{seed: maphash.MakeSeed()} }
 
-func (g *guard) keys(source netip.AddrPort, user []byte) (pairKey, userKey, netKey uint64) {
+func (g *Guard) keys(source netip.AddrPort, user []byte) (pairKey, userKey, netKey uint64) {
 	address := transport.Network(source.Addr()).As16()
 	userKey = maphash.Bytes(g.seed, user)
 	netKey = maphash.Bytes(g.seed, address[:])
 	return userKey*31 ^ netKey | 1, userKey, netKey
 }
 
-// slowed reports whether a pair has to wait: its credentials are not even looked at.
-func (g *guard) slowed(source netip.AddrPort, user []byte, now time.Time) bool {
+// Slowed reports whether a pair has to wait: its credentials are not even looked at.
+func (g *Guard) Slowed(source netip.AddrPort, user []byte, now time.Time) bool {
 	key, _, _ := g.keys(source, user)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -66,10 +69,10 @@ func (g *guard) slowed(source netip.AddrPort, user []byte, now time.Time) bool {
 	return false
 }
 
-func (g *guard) slot(key uint64) *[4]pair { return &g.pairs[key>>1%uint64(len(g.pairs))] }
+func (g *Guard) slot(key uint64) *[4]pair { return &g.pairs[key>>1%uint64(len(g.pairs))] }
 
-// failed counts a wrong answer and returns how many the pair has given in a row.
-func (g *guard) failed(source netip.AddrPort, user []byte, now time.Time) uint32 {
+// Failed counts a wrong answer and returns how many the pair has given in a row.
+func (g *Guard) Failed(source netip.AddrPort, user []byte, now time.Time) uint32 {
 	key, userKey, netKey := g.keys(source, user)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -83,14 +86,14 @@ func (g *guard) failed(source netip.AddrPort, user []byte, now time.Time) uint32
 	}
 	if p.wrong >= allowed {
 		wait := firstWait << min(p.wrong-allowed, 10)
-		p.until = now.Add(min(wait, longestWait)).UnixMilli()
+		p.until = now.Add(min(wait, LongestWait)).UnixMilli()
 	}
 	p.latest = now.UnixMilli()
 	return p.wrong
 }
 
 // find returns the pair's place, or that of the one that has been quiet longest.
-func (g *guard) find(key uint64, now time.Time) *pair {
+func (g *Guard) find(key uint64, now time.Time) *pair {
 	slot := g.slot(key)
 	oldest := &slot[0]
 	for i := range slot {
@@ -109,8 +112,8 @@ func (g *guard) find(key uint64, now time.Time) *pair {
 	return oldest
 }
 
-// passed forgets a pair that was right.
-func (g *guard) passed(source netip.AddrPort, user []byte) {
+// Passed forgets a pair that was right.
+func (g *Guard) Passed(source netip.AddrPort, user []byte) {
 	key, _, _ := g.keys(source, user)
 	g.mu.Lock()
 	defer g.mu.Unlock()
