@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"offhook/sip/stun"
 	"offhook/sip/transport"
-	"offhook/sip/wire"
 )
 
 // datagram answers one datagram. A fault in answering costs this datagram alone.
@@ -14,11 +14,11 @@ func (s *Server) datagram(w *worker, in *transport.Inbound) (out []byte, to neti
 	switch {
 	case len(in.Data) <= 4: // a keepalive: CRLF, NULs
 		return nil, to
-	case wire.IsSTUN(in.Data):
+	case stun.Is(in.Data):
 		if !s.budget.Take(in.Source.Addr(), s.cfg.Now()) {
 			return nil, to
 		}
-		w.out = wire.AppendSTUN(w.out[:0], in.Data, in.Source)
+		w.out = stun.Append(w.out[:0], in.Data, in.Source)
 		return w.out, in.Source
 	}
 	if out = w.answer(in); out != nil {

@@ -1,4 +1,5 @@
-package wire
+// Package stun answers the Binding requests by which phones keep their NAT open on the SIP port (RFC 5626 section 3.5.2).
+package stun
 
 import (
 	"encoding/binary"
@@ -6,30 +7,30 @@ import (
 )
 
 const (
-	stunHeader    = 20
-	stunCookie    = 0x2112A442
-	stunRequest   = 0x0001
-	stunSuccess   = 0x0101
-	stunError     = 0x0111
-	stunXORMapped = 0x0020
-	stunErrorCode = 0x0009
-	stunUnknown   = 0x000A
+	headerSize        = 20
+	cookie            = 0x2112A442
+	bindingRequest    = 0x0001
+	bindingSuccess    = 0x0101
+	bindingError      = 0x0111
+	xorMapped         = 0x0020
+	errorCode         = 0x0009
+	unknownAttributes = 0x000A
 )
 
-// IsSTUN tells STUN from SIP on one port: a SIP message begins with a letter, STUN with two zero bits, and RFC 5389 put a
+// Is tells STUN from SIP on one port: a SIP message begins with a letter, STUN with two zero bits, and RFC 5389 put a
 // cookie behind them (RFC 5626 section 8).
-func IsSTUN(b []byte) bool {
-	return len(b) >= stunHeader && b[0]&0xC0 == 0 && binary.BigEndian.Uint32(b[4:]) == stunCookie
+func Is(b []byte) bool {
+	return len(b) >= headerSize && b[0]&0xC0 == 0 && binary.BigEndian.Uint32(b[4:]) == cookie
 }
 
-// AppendSTUN appends the answer to a Binding request: the address that it came from. It appends nothing to what is no
+// Append appends the answer to a Binding request: the address that it came from. It appends nothing to what is no
 // well-formed request, so that answers are never answered.
-func AppendSTUN(dst, request []byte, source netip.AddrPort) []byte {
-	if !IsSTUN(request) || binary.BigEndian.Uint16(request) != stunRequest ||
-		int(binary.BigEndian.Uint16(request[2:])) != len(request)-stunHeader || len(request)%4 != 0 {
+func Append(dst, request []byte, source netip.AddrPort) []byte {
+	if !Is(request) || binary.BigEndian.Uint16(request) != bindingRequest ||
+		int(binary.BigEndian.Uint16(request[2:])) != len(request)-headerSize || len(request)%4 != 0 {
 		return dst
 	}
-	unknown, ok := unknownAttribute(request[stunHeader:])
+	unknown, ok := unknownAttribute(request[headerSize:])
 	switch {
 	case !ok:
 		return dst
@@ -58,16 +59,16 @@ func unknownAttribute(b []byte) (kind uint16, ok bool) {
 	return 0, true
 }
 
-func stunHead(dst, request []byte, kind, size uint16) []byte {
+func head(dst, request []byte, kind, size uint16) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, kind)
 	dst = binary.BigEndian.AppendUint16(dst, size)
-	return append(dst, request[4:stunHeader]...)
+	return append(dst, request[4:headerSize]...)
 }
 
 func appendUnknown(dst, request []byte, kind uint16) []byte {
-	dst = stunHead(dst, request, stunError, 16)
-	dst = append(dst, 0, stunErrorCode, 0, 4, 0, 0, 4, 20)
-	dst = append(dst, 0, stunUnknown, 0, 2)
+	dst = head(dst, request, bindingError, 16)
+	dst = append(dst, 0, errorCode, 0, 4, 0, 0, 4, 20)
+	dst = append(dst, 0, unknownAttributes, 0, 2)
 	dst = binary.BigEndian.AppendUint16(dst, kind)
 	return append(dst, 0, 0)
 }
@@ -79,9 +80,9 @@ func appendMapped(dst, request []byte, source netip.AddrPort) []byte {
 	if address.Is6() {
 		family, size = 2, 20
 	}
-	dst = stunHead(dst, request, stunSuccess, size+4)
-	dst = append(dst, 0, stunXORMapped, 0, byte(size), 0, family)
-	dst = binary.BigEndian.AppendUint16(dst, source.Port()^uint16(stunCookie>>16))
+	dst = head(dst, request, bindingSuccess, size+4)
+	dst = append(dst, 0, xorMapped, 0, byte(size), 0, family)
+	dst = binary.BigEndian.AppendUint16(dst, source.Port()^uint16(cookie>>16))
 	full := address.As16()
 	raw := full[:]
 	if !address.Is6() {
