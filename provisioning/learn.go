@@ -35,7 +35,7 @@ func (s *Service) learn(q *inquiry, v *view) *view {
 		return v
 	}
 	written := s.learner.add(s, v.device.ID, got)
-	if d.Model == v.device.Model {
+	if d.Model == v.device.Model && d.Maker == v.device.Maker {
 		return v // firmware and the like: nothing that a file depends on
 	}
 	s.learner.wait(q.ctx, written)

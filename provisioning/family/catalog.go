@@ -113,7 +113,7 @@ func (f *Family) RebootEvent(m Model) string { return cmp.Or(m.Reboot, f.Reboot.
 
 // FileFor finds the file that answers path for one device. Case, leading folders and the spelling of the device's
 // own MAC do not matter; another MAC never matches. While the model is not known (m.ID ""), a path that names any
-// model of the family fits.
+// model of the family fits, and so does one that certain models alone ask for.
 func (f *Family) FileFor(path string, m Model, mac string) (File, bool) {
 	req, ok := parsePath(path)
 	if !ok {
@@ -125,7 +125,25 @@ func (f *Family) FileFor(path string, m Model, mac string) (File, bool) {
 			return file, true
 		}
 	}
+	if m.ID == "" {
+		return f.onlyAnswer(got, mac)
+	}
 	return File{}, false
+}
+
+// onlyAnswer is for a phone whose model is not known and that asks for what only certain models ask for: the name says
+// enough, unless it stands for several files.
+func (f *Family) onlyAnswer(got, mac string) (File, bool) {
+	var found []File
+	for _, file := range f.Files {
+		if len(file.Models) > 0 && f.fits(got, file.Path, Model{}, mac) {
+			found = append(found, file)
+		}
+	}
+	if len(found) != 1 {
+		return File{}, false
+	}
+	return found[0], true
 }
 
 func (f *Family) answers(got string, file File, m Model, mac string) bool {

@@ -34,9 +34,14 @@ func TestFileFor(t *testing.T) {
 		"part of a model without":            {"/keys/1-100/02-ac-3e-00-a1-b2.txt", "Horn", ""},
 		"code":                               {"/a09.cfg", "One 200", "a{code}.cfg"},
 		"another model's code":               {"/a07.cfg", "One 200", ""},
+		"file of others, model unknown":      {"/only-02ac3e00a1b2.txt", "", "only-{mac}.txt"},
+		"file of others, model known":        {"/only-02ac3e00a1b2.txt", "One 100", ""},
+		"two files of others, unknown":       {"/both-02ac3e00a1b2.txt", "", ""},
 		"common":                             {"/ACME-common.json", "Horn", "acme-common.json"},
 	}
-	_, f := acme(t)
+	const limited = "template = 'keys.txt.tmpl'\nscope = 'device'\nformat = 'text'\nmodels = "
+	_, f := replaced(t, nil, "[[upload]]", "[[file]]\npath = 'only-{mac}.txt'\n"+limited+"['One 200', 'Horn']\n\n[[file]]\npath = 'both-{mac}.txt'\n"+limited+"['One 200']\n\n"+
+		"[[file]]\npath = 'both-{mac}.txt'\n"+limited+"['Horn']\n\n[[upload]]")
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			m, ok := f.model(tc.model)

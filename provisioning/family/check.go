@@ -122,7 +122,7 @@ func (c *Catalog) renderAll(want func(Model) bool) []problem {
 func (f *Family) try(m Model, fx Fixture, report func(p problem, path string)) {
 	plainly := func(s string) string { return s }
 	tame := hostile(f, m, plainly, plainly)
-	for _, named := range f.FilesOf(m, fx.Phone.MAC) {
+	for _, named := range f.reachable(m, fx.Phone.MAC) {
 		out, err := f.render(named.File, fx.Phone, false)
 		if errors.Is(err, ErrAbsent) {
 			continue
@@ -143,6 +143,21 @@ func (f *Family) try(m Model, fx Fixture, report func(p problem, path string)) {
 			report(problem{f.set.trees[named.File.Template].ParseName, 1, 1, err.Error()}, named.Path)
 		}
 	}
+}
+
+// reachable are the files that a phone may be given: those of its model and, while that is not known, those that
+// certain models alone ask for.
+func (f *Family) reachable(m Model, mac string) []NamedFile {
+	out := f.FilesOf(m, mac)
+	for _, file := range f.Files {
+		if m.ID != "" || len(file.Models) == 0 {
+			continue
+		}
+		for _, path := range expand(file.Path, m, mac) {
+			out = append(out, NamedFile{Path: path, File: file})
+		}
+	}
+	return out
 }
 
 // sound says what is wrong with a rendered file taken by itself.
