@@ -165,5 +165,22 @@ func writeEntry(records *bbolt.Bucket, e fleet.Entry) error {
 	return table.Put([]byte(e.ID), e.Value)
 }
 
+// Jump implements fleet.Jumper.
+func (j *Journal) Jump(ctx context.Context, from, to uint64) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("not begun: %w", context.Cause(ctx))
+	}
+	return j.db.Update(func(tx *bbolt.Tx) error {
+		at, err := revision(tx)
+		if err != nil {
+			return err
+		}
+		if at != from || to < from {
+			return fmt.Errorf("%w: %d, not %d", fleet.ErrRevision, at, from)
+		}
+		return tx.Bucket([]byte(bucketMeta)).Put([]byte(keyRevision), encode(to))
+	})
+}
+
 // Close implements fleet.Journal. It waits for reads and writes under way.
 func (j *Journal) Close() error { return j.db.Close() }

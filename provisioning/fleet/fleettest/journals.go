@@ -54,6 +54,17 @@ func (m *Memory) Append(ctx context.Context, from uint64, entries []fleet.Entry)
 	return nil
 }
 
+// Jump implements fleet.Jumper.
+func (m *Memory) Jump(_ context.Context, from, to uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if from != m.rev || to < from {
+		return fmt.Errorf("%w: %d, not %d", fleet.ErrRevision, m.rev, from)
+	}
+	m.rev = to
+	return nil
+}
+
 // Close implements fleet.Journal.
 func (m *Memory) Close() error { return nil }
 

@@ -1,6 +1,7 @@
 package fleettest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() fleet.Journal)) {
 		"a thousand at once":    testMany,
 		"store keeps a fleet":   testStore,
 		"store keeps revisions": testRevisions,
+		"jump":                  testJump,
+		"backup and restore":    testRestore,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
@@ -249,6 +252,52 @@ func testRevisions(t *testing.T, open func() fleet.Journal) {
 	if _, err := again.Snap().User(f.Users["lobby"].ID); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("the deleted user: %v, want ErrNotFound", err)
 	}
+}
+
+func testJump(t *testing.T, open func() fleet.Journal) {
+	j := open()
+	jump := j.(fleet.Jumper).Jump
+	if err := jump(t.Context(), 0, 41); err != nil {
+		t.Fatalf("jump: %v", err)
+	}
+	for _, to := range [][2]uint64{{0, 50}, {42, 50}, {41, 40}} {
+		if err := jump(t.Context(), to[0], to[1]); !errors.Is(err, fleet.ErrRevision) {
+			t.Errorf("jump from %d to %d: %v, want ErrRevision", to[0], to[1], err)
+		}
+	}
+	appendTo(t, j, 41, set("users", "a", "1"))
+	closed(t, j)
+	j = open()
+	defer closed(t, j)
+	wantContent(t, j, content{"users/a": "1"}, 42)
+}
+
+// testRestore brings a fleet with a history into this journal.
+func testRestore(t *testing.T, open func() fleet.Journal) {
+	f := NewFixture(t)
+	for range 10 {
+		Update(t, f.Store, func(tx *fleet.Tx) error { _, err := tx.RotateSecret(f.Line.ID); return err })
+	}
+	var backup bytes.Buffer
+	if err := f.Store.Backup(&backup); err != nil {
+		t.Fatal(err)
+	}
+	j := open()
+	if err := fleet.Restore(t.Context(), j, &backup); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, j)
+	again := Open(t, open(), NewClock())
+	if diff := cmp.Diff(Dump(f.Store), Dump(again)); diff != "" {
+		t.Errorf("restored (-want +got):\n%s", diff)
+	}
+	if again.Revision() != f.Store.Revision() {
+		t.Errorf("revision %d, want %d: what is changed next must not look like what is there", again.Revision(), f.Store.Revision())
+	}
+	if err := again.Snap().VerifyAudit(); err != nil {
+		t.Error(err)
+	}
+	Update(t, again, func(tx *fleet.Tx) error { return tx.DeleteUser(f.Users["lobby"].ID) })
 }
 
 // Dump returns every record of a store by table and id, secrets in clear: for comparing.

@@ -41,12 +41,19 @@ type Journal struct {
 	client *redis.Client
 	opts   *redis.Options
 	script *redis.Script
+	jump   *redis.Script
 	prefix string
 	length int
 }
 
 //go:embed append.lua
 var appendScript string
+
+// jumpScript moves the revision of KEYS[1] from ARGV[1] to ARGV[2], in a layout of version ARGV[3].
+const jumpScript = `
+if (redis.call('HGET', KEYS[1], 'revision') or '0') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', ARGV[3], 'revision', ARGV[2])
+return 1`
 
 // Open connects to a Redis given as redis://user:password@host:6379/0, or rediss:// for TLS, and checks that what it holds
 // can be read.
@@ -62,7 +69,7 @@ func Open(ctx context.Context, url string, o Options) (*Journal, error) {
 	opts.ContextTimeoutEnabled = true
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // asks for commands that old servers lack
-	j := &Journal{client: redis.NewClient(opts), opts: opts, script: redis.NewScript(appendScript), prefix: o.Prefix, length: o.StreamLength}
+	j := &Journal{client: redis.NewClient(opts), opts: opts, script: redis.NewScript(appendScript), jump: redis.NewScript(jumpScript), prefix: o.Prefix, length: o.StreamLength}
 	if j.prefix == "" {
 		j.prefix = "{offhook}:"
 	}
@@ -125,6 +132,21 @@ func (j *Journal) Append(ctx context.Context, from uint64, entries []fleet.Entry
 		return fmt.Errorf("%w: %v, not %d", fleet.ErrRevision, answer[1], from)
 	}
 	return badVersion(fmt.Sprint(answer[1]))
+}
+
+// Jump implements fleet.Jumper. Nodes that follow find revisions missing from the stream, and load everything.
+func (j *Journal) Jump(ctx context.Context, from, to uint64) error {
+	if to < from {
+		return fmt.Errorf("%w: %d lies before %d", fleet.ErrRevision, to, from)
+	}
+	answer, err := j.jump.Run(ctx, j.client, []string{j.key("meta")}, from, to, Version).Int()
+	if err != nil {
+		return outcome(err)
+	}
+	if answer == 0 {
+		return fmt.Errorf("%w: not %d", fleet.ErrRevision, from)
+	}
+	return nil
 }
 
 // call lays out the script's keys and arguments as its head comment says.
