@@ -17,8 +17,11 @@ func (v *validator) templates() {
 	for i := range v.Files {
 		f := &v.Files[i]
 		dot := typePhone
-		if f.Scope == scopeModel {
+		switch f.Scope {
+		case scopeModel:
 			dot = typeCommon
+		case scopeDomain:
+			dot = typeBook
 		}
 		c := fieldChecker{set: v.set, tables: v.tables, seen: map[string]bool{}}
 		c.check(f.Template, dot)

@@ -36,7 +36,11 @@ var (
 	typeBool   = reflect.TypeFor[bool]()
 	typeCommon = reflect.TypeFor[Common]()
 	typePhone  = reflect.TypeFor[Phone]()
+	typeBook   = reflect.TypeFor[Book]()
 )
+
+// notInPhone is the field of Phone that its own templates may not name.
+const notInPhone = "Directory"
 
 // check walks the template name as if it were executed with a value of type dot.
 func (c *fieldChecker) check(name string, dot reflect.Type) {
@@ -253,6 +257,10 @@ func (c *fieldChecker) chain(n parse.Node, t reflect.Type, names []string) refle
 			c.fault(n, "%s has no field %s: it is a %s", n, name, t)
 			return nil
 		}
+		if t == typePhone && name == notInPhone {
+			c.fault(n, "Directory is for files of scope \"domain\", which name it .Contacts: a phone's own file would change with every user")
+			return nil
+		}
 		f, ok := t.FieldByName(name)
 		if !ok {
 			c.noField(n, t, name)
@@ -275,7 +283,7 @@ func (c *fieldChecker) noField(n parse.Node, t reflect.Type, name string) {
 func fieldNames(t reflect.Type) string {
 	var names []string
 	for _, f := range reflect.VisibleFields(t) {
-		if !f.Anonymous {
+		if !f.Anonymous && (t != typePhone || f.Name != notInPhone) {
 			names = append(names, f.Name)
 		}
 	}

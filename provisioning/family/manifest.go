@@ -76,7 +76,7 @@ type Identify struct {
 type File struct {
 	Path        string   `toml:"path"`     // last elements of the path; {mac} {MAC} {mac:} {mac-} {mac_} {model} {code} {part}
 	Template    string   `toml:"template"` // below files/
-	Scope       string   `toml:"scope"`    // "model" sees Common; "device" sees Phone
+	Scope       string   `toml:"scope"`    // "model" sees Common, "device" Phone, "domain" Book
 	Format      string   `toml:"format"`   // picks the escaper: ini, xml, json, text
 	EOL         string   `toml:"eol"`      // "lf" (default) or "crlf"
 	ContentType string   `toml:"content_type"`

@@ -18,6 +18,7 @@ import (
 const (
 	scopeModel  = "model"  // Common, one file for every phone of a model
 	scopeDevice = "device" // Phone
+	scopeDomain = "domain" // Book, one file for every phone of a domain, given as device's files are
 )
 
 // Charsets of a file.
@@ -207,12 +208,20 @@ func (f *Family) revisionOf(file File, p Phone) (string, error) {
 	return fmt.Sprintf("%012d", h.Sum64()%1_000_000_000_000), nil
 }
 
-// dataFor is what a file's template sees. This is where scope "model" loses everything that is a device's own.
+// dataFor is what a file's template sees. This is where other scopes lose everything that is a device's own.
 func dataFor(file File, p Phone) any {
-	if file.Scope == scopeDevice {
+	switch file.Scope {
+	case scopeDevice:
 		return p
+	case scopeDomain:
+		return Book{Name: p.Name, Contacts: p.Directory}
 	}
 	return p.Common
+}
+
+// RenderBook fills in a file of scope "domain".
+func (c *Catalog) RenderBook(f *Family, file File, b Book) ([]byte, error) {
+	return f.render(file, Phone{Name: b.Name, Directory: b.Contacts}, false)
 }
 
 var (

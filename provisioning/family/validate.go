@@ -212,7 +212,7 @@ func (v *validator) fileRow(i int) {
 			v.fault(path+".template", "there is no files/%s: add it, or correct the name", f.Template)
 		}
 	}
-	v.word(path+".scope", f.Scope, scopeModel, scopeDevice)
+	v.word(path+".scope", f.Scope, scopeModel, scopeDevice, scopeDomain)
 	v.word(path+".format", f.Format, formatINI, formatXML, formatJSON, formatText)
 	v.word(path+".eol", f.EOL, "lf", "crlf")
 	v.word(path+".charset", f.Charset, charsetUTF8, charsetLatin1)
@@ -225,6 +225,9 @@ func (v *validator) fileRow(i int) {
 	if f.Scope == scopeModel && strings.Contains(strings.ToLower(f.Path), "{mac") {
 		v.fault(path+".scope", "a file of scope \"model\" is the same for every phone, but its path holds a MAC: use scope = 'device'")
 	}
+	if f.Scope == scopeDomain && !strings.Contains(strings.ToLower(f.Path), "{mac") {
+		v.fault(path+".path", "a file of scope \"domain\" is given to phones that are known, but its path names none: put {mac} into it")
+	}
 	for j, id := range f.Models {
 		v.knownModel(index(path+".models", j), id)
 	}
@@ -234,8 +237,8 @@ func (v *validator) fileRow(i int) {
 	if len(f.Models) > 0 && len(f.Except) > 0 {
 		v.fault(path+".except", "the row has both models and except: keep one")
 	}
-	if f.Optional && f.Scope == scopeModel {
-		v.fault(path+".optional", "a file of scope \"model\" is answered before anybody looks for the phone: use scope = 'device', or remove optional")
+	if f.Optional && f.Scope != scopeDevice {
+		v.fault(path+".optional", "a file of scope %q is the same for many phones, so none can do without it: use scope = 'device', or remove optional", f.Scope)
 	}
 	for j := range i {
 		if old := v.Files[j]; strings.EqualFold(old.Path, f.Path) && v.overlap(old, *f) {

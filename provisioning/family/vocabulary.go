@@ -96,6 +96,26 @@ type Phone struct {
 	Keys       []Key     // programmable keys beyond the line keys
 	Phonebooks []Phonebook
 	Extra      []Param // raw parameters of this maker, validated for shape; they come last in the file
+
+	// Directory is what files of scope "domain" are made from. No template of scope "device" may name it: a phone's own
+	// file would change with every user of its domain.
+	Directory []Contact
+}
+
+// Book is what a template of scope "domain" sees: the directory of a domain, in one file that all its phones of the
+// maker share. It is given to whoever may have a device's own file.
+type Book struct {
+	Name     string    // of the domain
+	Contacts []Contact // by name
+}
+
+// Contact is one entry of a directory.
+type Contact struct {
+	Name       string // as phones show it
+	First      string
+	Last       string // "" for those who have one name
+	Number     string // the extension
+	Department string // "" = none
 }
 
 // Credentials are a user name and password for HTTP authentication (Basic or Digest).
