@@ -34,7 +34,7 @@ func (f Format) readCLI(raw []byte) (Settings, error) {
 		case path == "location-service/identity" && len(words) == 2:
 			identities++
 			out[key("user")], out[key("domain")] = words[1], domain
-		case strings.HasSuffix(path, "/authentication/authenticate") && words[len(words)-2] == "username":
+		case strings.HasSuffix(path, "/authentication/authenticate") && len(words) > 2 && words[len(words)-2] == "username":
 			out[key("auth")] = words[len(words)-1]
 		case strings.HasPrefix(path, "location-service/identity/registration/") && len(words) > 1:
 			out[key(words[0])] = strings.Join(words[1:], ":")
