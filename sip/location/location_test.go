@@ -111,6 +111,23 @@ func TestUnloggedChangesNothing(t *testing.T) {
 	if after := table.Bindings(lines[0].ID); len(after) != 1 || after[0] != before[0] {
 		t.Errorf("before %+v\nafter %+v", before, after)
 	}
+	if !table.failing.Load() {
+		t.Error("nobody knows that the log has failed")
+	}
+}
+
+func TestAFailedLogIsRewritten(t *testing.T) {
+	s, lines := newStore(t, 1)
+	path := filepath.Join(t.TempDir(), "log")
+	table := open(t, path, s, time.Now)
+	register(t, table, lines[0], request("sip:a@h", 1, 600), Done)
+	table.failing.Store(true)
+	if err := table.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if table.failing.Load() || table.log.Size() != 0 {
+		t.Errorf("failing is %v, %d bytes since the last rewrite", table.failing.Load(), table.log.Size())
+	}
 }
 
 func TestContactsThatAreBothLikeAThird(t *testing.T) {

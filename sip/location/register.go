@@ -202,7 +202,7 @@ func (t *Table) apply(a *Account, r *Request, now int64) error {
 			r.rec.set(o.next)
 		}
 	}
-	if err := t.log.Append(r.rec.buf); err != nil {
+	if err := t.append(r.rec.buf); err != nil {
 		return err
 	}
 	for i := range r.ops {
@@ -292,7 +292,7 @@ func (t *Table) FlowClosed(a *Account, flow uint64) {
 		kept = append(kept, b)
 	}
 	if len(kept) < len(a.bindings) {
-		_ = t.log.Append(rec.buf) // without it, the binding is back after a restart, until it expires
+		_ = t.append(rec.buf) // without it, the binding is back after a restart, until it expires
 	}
 	a.bindings = kept
 }

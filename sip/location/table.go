@@ -34,6 +34,7 @@ type Table struct {
 	lastID  atomic.Uint64
 	live    atomic.Int64 // bindings
 	rewrite atomic.Bool  // a Rewrite runs
+	failing atomic.Bool  // the log did not take what it was given; only a rewrite heals that
 }
 
 type shard struct {
@@ -232,7 +233,7 @@ func (t *Table) clear(a *Account) {
 	for _, b := range a.bindings {
 		rec.remove(b.ID)
 	}
-	_ = t.log.Append(rec.buf)
+	_ = t.append(rec.buf)
 	for _, b := range a.bindings {
 		t.changed(a.change("deactivated", b))
 	}
@@ -316,14 +317,14 @@ func (t *Table) Bindings(lineID string) []Binding {
 // Len is how many bindings there are, expired ones that were not swept yet among them.
 func (t *Table) Len() int { return int(t.live.Load()) }
 
-// Sweep drops expired bindings, and rewrites the log when most of it is history.
+// Sweep drops expired bindings, and rewrites the log when most of it is history or when it has failed.
 func (t *Table) Sweep() error {
 	now := t.now().UnixMilli()
 	_ = t.each(func(a *Account) error {
 		t.expire(a, now)
 		return nil
 	})
-	if t.log.Size() < compactAt+int64(t.Len())*512 {
+	if !t.failing.Load() && t.log.Size() < compactAt+int64(t.Len())*512 {
 		return nil
 	}
 	return t.Compact()
@@ -338,7 +339,7 @@ func (t *Table) Compact() error {
 		return errors.New("bindings: a rewrite runs already")
 	}
 	defer t.rewrite.Store(false)
-	return t.log.Rewrite(func(put func([]byte) error) error {
+	err := t.log.Rewrite(func(put func([]byte) error) error {
 		var rec record
 		return t.each(func(a *Account) error {
 			if len(a.bindings) == 0 {
@@ -351,6 +352,19 @@ func (t *Table) Compact() error {
 			return put(rec.buf)
 		})
 	})
+	if err == nil {
+		t.failing.Store(false)
+	}
+	return err
+}
+
+// append gives a record to the log.
+func (t *Table) append(rec []byte) error {
+	err := t.log.Append(rec)
+	if err != nil {
+		t.failing.Store(true)
+	}
+	return err
 }
 
 // expire drops what has run out of a locked account. It is not logged: a replay sees the same times.

@@ -161,22 +161,30 @@ func (c *Transactions) Do(ctx context.Context, f *Flow, branch string) (Reply, e
 	done := make(chan struct{})
 	defer close(done)
 	last := make(chan Reply, 1)
-	go func() { // Receive waits until the response is taken
-		for {
-			select {
-			case r := <-p.in:
-				if r.Code >= 200 {
-					last <- r
-				}
-				tx.Receive(sipgo.NewResponse(r.Code, ""))
-				if r.Code >= 200 {
-					return
-				}
-			case <-done:
+	go p.pass(tx, last, done)
+	return f.wait(ctx, tx, last)
+}
+
+// pass hands responses to the transaction, whose Receive waits until each is taken, up to the final one.
+func (p *pending) pass(tx *sipgo.ClientTx, last chan<- Reply, done <-chan struct{}) {
+	for {
+		select {
+		case r := <-p.in:
+			if r.Code >= 200 {
+				last <- r
+			}
+			tx.Receive(sipgo.NewResponse(r.Code, ""))
+			if r.Code >= 200 {
 				return
 			}
+		case <-done:
+			return
 		}
-	}()
+	}
+}
+
+// wait returns the final answer, or why there is none.
+func (f *Flow) wait(ctx context.Context, tx *sipgo.ClientTx, last <-chan Reply) (Reply, error) {
 	var gone <-chan struct{}
 	if f.Conn != nil {
 		gone = f.Conn.Gone()
