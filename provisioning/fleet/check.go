@@ -42,6 +42,18 @@ func checkText(path, s string, low, high int) error {
 	return nil
 }
 
+// checkNames takes a short list of short texts.
+func checkNames(path string, names []string, most int) error {
+	var e errs
+	if len(names) > most {
+		e.add(invalid(path, "too-many", "at most "+strconv.Itoa(most)))
+	}
+	for i, n := range names {
+		e.add(checkText(path+"/"+strconv.Itoa(i), n, 1, 64))
+	}
+	return e.join()
+}
+
 // forbidden runes break a line or fake one: controls, line and paragraph separators, and what is no character at all.
 func forbidden(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufeff' || r == utf8.RuneError || r&0xfffe == 0xfffe

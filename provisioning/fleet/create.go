@@ -1,6 +1,9 @@
 package fleet
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+)
 
 // NewUser is everything that one call makes: a user, and the line and the devices that are asked for.
 type NewUser struct {
@@ -41,7 +44,7 @@ func (t *Tx) CreateUser(n NewUser) (Created, error) {
 	if c.User, err = t.PutUser(n.User); err != nil {
 		return c, errors.Join(err, n.checkDevice()) // an admin sees all that is wrong at once
 	}
-	c.Effects = c.User.effects()
+	c.Effects = append(c.User.effects(), t.licences(c.User)...)
 	if wantsDevice || n.Line {
 		l, err := t.PutLine(Line{UserID: c.User.ID})
 		if err != nil {
@@ -84,6 +87,10 @@ func (t *Tx) equip(n NewUser, c *Created) error {
 		return nil
 	}
 	d, err := t.AssignExisting(n.DeviceID, c.User.DomainID, c.Lines[0].ID)
+	if err == nil && d.ProfileID == "" && c.User.TemplateID != "" {
+		d.ProfileID = c.User.TemplateID
+		d, err = t.PutDevice(d)
+	}
 	if err != nil {
 		return At("/deskphone/device_id", err)
 	}
@@ -95,7 +102,7 @@ func (t *Tx) equip(n NewUser, c *Created) error {
 }
 
 func (t *Tx) addDevice(d Device, path string, c *Created) error {
-	d.DomainID = c.User.DomainID
+	d.DomainID, d.ProfileID = c.User.DomainID, cmp.Or(d.ProfileID, c.User.TemplateID) // R07: settings apply by themselves
 	d.Lines = []DeviceLine{{Position: 1, LineID: c.Lines[0].ID}}
 	d, err := t.PutDevice(d)
 	if err != nil {

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,6 +141,78 @@ func TestR37ExistingDevice(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, made.Effects); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
+	}
+}
+
+// TestR62BundlesGrantLicences also holds that the feed tells of it.
+func TestR62BundlesGrantLicences(t *testing.T) {
+	f := fleettest.NewFixture(t)
+	f.Domain.Bundles = []string{"connect"}
+	fleettest.Update(t, f.Store, func(tx *fleet.Tx) error { _, err := tx.PutDomain(f.Domain); return err })
+	end := f.Store.Snap().FeedEnd()
+	made := mustCreate(t, f, fleet.NewUser{})
+	want := []fleet.Effect{{Type: "license_granted", Quantity: 1, ResourceID: made.User.ID, Detail: "connect"}}
+	if diff := cmp.Diff(want, made.Effects); diff != "" {
+		t.Errorf("effects (-want +got):\n%s", diff)
+	}
+	var granted []any
+	for e := range f.Store.Snap().Feed(end) {
+		if e.Type == "billing.license_granted" {
+			granted = append(granted, e.Resource, e.Data["sku"])
+		}
+	}
+	if !cmp.Equal(granted, []any{made.User.ID, "connect"}) {
+		t.Errorf("the feed tells of %v", granted)
+	}
+}
+
+// TestR07TemplateIsAProfileThatDevicesGet: it must exist before, it is applied by itself, and stays while it is needed.
+func TestR07TemplateIsAProfileThatDevicesGet(t *testing.T) {
+	f := fleettest.NewFixture(t)
+	other := otherDomain(t, f.Store)
+	profile := func(domainID string) (p fleet.Profile) {
+		fleettest.Update(t, f.Store, func(tx *fleet.Tx) (err error) {
+			p, err = tx.PutProfile(fleet.Profile{DomainID: domainID, Name: "Sales " + domainID})
+			return err
+		})
+		return p
+	}
+	own, foreign := profile(f.Domain.ID), profile(other.ID)
+	for _, id := range []string{"prf_none", foreign.ID} {
+		_, err := create(t, f, fleet.NewUser{User: fleet.User{TemplateID: id}})
+		wantField(t, err, "/template_id", "template-unknown", fleet.ErrInvalid)
+	}
+	special := fleet.Profile{DomainID: f.Domain.ID, Name: "Special"}
+	fleettest.Update(t, f.Store, func(tx *fleet.Tx) error {
+		_, err := tx.Unassign(f.Device.ID, 1)
+		if err == nil {
+			special, err = tx.PutProfile(special)
+		}
+		return err
+	})
+	made := mustCreate(t, f, fleet.NewUser{User: fleet.User{TemplateID: own.ID}, Softphone: true, NewDevice: &fleet.Device{MAC: "001565000001", ProfileID: special.ID}})
+	if soft, desk := made.Devices[0], made.Devices[1]; soft.ProfileID != own.ID || desk.ProfileID != special.ID {
+		t.Errorf("profiles %q and %q, want the template, and the one that was given", soft.ProfileID, desk.ProfileID)
+	}
+	made = mustCreate(t, f, fleet.NewUser{User: fleet.User{TemplateID: own.ID}, DeviceID: f.Device.ID})
+	if d := fleettest.Must[fleet.Device](t)(f.Store.Snap().Device(f.Device.ID)); d.ProfileID != own.ID {
+		t.Errorf("an existing device has profile %q, want the template", d.ProfileID)
+	}
+	fleettest.Update(t, f.Store, func(tx *fleet.Tx) error {
+		for _, d := range slices.Collect(tx.Devices("")) {
+			if d.ProfileID == own.ID {
+				d.ProfileID = ""
+				if _, err := tx.PutDevice(d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	err := try(t, f.Store, func(tx *fleet.Tx) error { return tx.DeleteProfile(own.ID) })
+	wantField(t, err, "", "profile-in-use", fleet.ErrConflict)
+	if !errorSays(err, "template") {
+		t.Errorf("error %v, want it to say by what", err)
 	}
 }
 

@@ -114,6 +114,12 @@ func deliveriesTable() *table {
 			}
 			return nil
 		}},
+		{name: byTarget, keys: func(r record) []string { // how much waits for a webhook?
+			if d := r.(*Delivery); d.State == "due" && d.Kind == "webhook" {
+				return one(d.Target)
+			}
+			return nil
+		}},
 		{name: byTime, keys: func(r record) []string { // what is over, and since when?
 			if d := r.(*Delivery); d.State != "due" {
 				return one(timeKey(d.UpdatedAt))

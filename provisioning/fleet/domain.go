@@ -108,6 +108,7 @@ func (d Domain) Check() error {
 	default:
 		e.add(invalid("/policy/extension_change", "value-unknown", `extension_change is "allow" or "deny"`))
 	}
+	e.add(checkNames("/bundles", d.Bundles, 20))
 	e.add(At("/settings", d.Settings.Check()))
 	e.add(At("/mail_templates", d.MailTemplates.check()))
 	return e.join()

@@ -30,6 +30,7 @@ func TestDomainCheck(t *testing.T) {
 		"R23 backwards":           {func(d *fleet.Domain) { d.Plan = ranges("299", "200") }, "/numbering_plan/ranges/1/to", "range-invalid"},
 		"R24 reserved":            {func(d *fleet.Domain) { d.Reserved = []fleet.Reserved{{From: "9", To: "10"}} }, "/reserved/0/from", "range-invalid"},
 		"R22 policy":              {func(d *fleet.Domain) { d.Policy.ExtensionChange = "never" }, "/policy/extension_change", "value-unknown"},
+		"R62 a bundle has a name": {func(d *fleet.Domain) { d.Bundles = []string{"connect", ""} }, "/bundles/1", "required"},
 		"settings of the domain":  {func(d *fleet.Domain) { d.Settings.Transport = "ip" }, "/settings/transport", "value-unknown"},
 		"address in place of one": {func(d *fleet.Domain) { d.Name = "[::1]" }, "/name", "domain-invalid"},
 	}

@@ -60,7 +60,69 @@ func (t *Tx) writeFeed() error {
 		}
 		oldest, _ = t.feedEnds()
 	}
+	if err := t.callWebhooks(); err != nil {
+		return err
+	}
 	return t.insert(&feedPage{ID: t.feed[0].ID, First: next, Count: len(t.feed), At: t.now, Events: events})
+}
+
+// MaxBacklog is how many deliveries may wait for one webhook. While so many do, its further events are left out: a
+// receiver that is dead must not fill the journal, and one that comes back finds them in the feed.
+const MaxBacklog = 10_000
+
+// callWebhooks writes a delivery for each event and each webhook that wants it.
+func (t *Tx) callWebhooks() error {
+	for _, w := range collect(t.Webhooks("")) {
+		room := -1 // not counted yet
+		for _, e := range t.feed {
+			if !w.Wants(e) {
+				continue
+			}
+			if room < 0 {
+				room = MaxBacklog - t.backlog(w.ID)
+			}
+			if room--; room < 0 {
+				break
+			}
+			if err := t.callWebhook(w, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Tx) backlog(webhookID string) int {
+	n := 0
+	if it, err := t.txn.Get(tableDeliveries, byTarget, webhookID); err == nil {
+		for it.Next() != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// webhookCall is the payload of a delivery, in the form that Standard Webhooks recommends.
+type webhookCall struct {
+	ID        string         `json:"id"` // of the event
+	Type      string         `json:"type"`
+	Timestamp time.Time      `json:"timestamp"`
+	DomainID  string         `json:"domain_id,omitempty"`
+	Resource  string         `json:"resource,omitempty"`
+	Data      map[string]any `json:"data"`
+}
+
+func (t *Tx) callWebhook(w Webhook, e FeedEvent) error {
+	call := webhookCall{ID: e.ID, Type: e.Type, Timestamp: e.At, DomainID: e.DomainID, Resource: e.Resource, Data: e.Data}
+	if call.Data == nil {
+		call.Data = map[string]any{}
+	}
+	payload, err := json.Marshal(call)
+	if err != nil {
+		return fmt.Errorf("webhook call: %w", err)
+	}
+	_, err = t.PutDelivery(Delivery{Kind: "webhook", DomainID: e.DomainID, Target: w.ID, Payload: NewSecret(string(payload))})
+	return err
 }
 
 // feedEnds are the first and the last page, nil when there is none.

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -239,3 +240,56 @@ func TestWebhooks(t *testing.T) {
 }
 
 type fleetEvent struct{ kind, domain string }
+
+// TestWebhooksAreCalledForWhatHappens: the call is in the outbox when the change is in the store.
+func TestWebhooksAreCalledForWhatHappens(t *testing.T) {
+	f := fleettest.NewFixture(t)
+	hook := fleet.Webhook{DomainID: f.Domain.ID, URL: "https://example.test/", Events: []string{"user.*"}, Enabled: true}
+	off := fleet.Webhook{URL: "https://example.test/"}
+	fleettest.Update(t, f.Store, func(tx *fleet.Tx) (err error) {
+		if hook, err = tx.PutWebhook(hook); err == nil {
+			off, err = tx.PutWebhook(off)
+		}
+		return err
+	})
+	fleettest.Update(t, f.Store, func(tx *fleet.Tx) error { return move(tx, f.Users["erika"].ID, "Sales") })
+	fleettest.Update(t, f.Store, putDomain("else.test"))
+	due := f.Store.Snap().DueDeliveries(f.Clock.Now(), 10)
+	if len(due) != 1 || due[0].Kind != "webhook" || due[0].Target != hook.ID || due[0].DomainID != f.Domain.ID {
+		t.Fatalf("due %+v, want one call of the hook that is on", due)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(due[0].Payload.Reveal()), &got); err != nil {
+		t.Fatal(err)
+	}
+	e := feedOf(f.Store, "")
+	i := slices.IndexFunc(e, func(e fleet.FeedEvent) bool { return e.Type == "user.updated" })
+	want := map[string]any{"id": e[i].ID, "type": "user.updated", "timestamp": "2026-03-02T09:30:00Z", "domain_id": f.Domain.ID, "resource": f.Users["erika"].ID,
+		"data": map[string]any{"extension_number": "101", "changed": []any{"department"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("payload (-want +got):\n%s", diff)
+	}
+	fleettest.Update(t, f.Store, func(tx *fleet.Tx) error { return tx.DeleteWebhook(hook.ID) })
+	if left := f.Store.Snap().DueDeliveries(f.Clock.Now(), 10); len(left) != 0 {
+		t.Errorf("%d calls of a hook that is gone", len(left))
+	}
+}
+
+func TestADeadReceiverDoesNotFillTheJournal(t *testing.T) {
+	s := fleettest.New(t)
+	fleettest.Update(t, s, func(tx *fleet.Tx) error {
+		_, err := tx.PutWebhook(fleet.Webhook{URL: "https://dead.example.test/", Enabled: true})
+		return err
+	})
+	for range 3 {
+		fleettest.Update(t, s, func(tx *fleet.Tx) error {
+			for range fleet.MaxBacklog/2 + 1 {
+				tx.Emit(fleet.FeedEvent{Type: "x"})
+			}
+			return nil
+		})
+	}
+	if n := len(s.Snap().DueDeliveries(fleettest.Epoch(), 2*fleet.MaxBacklog)); n != fleet.MaxBacklog {
+		t.Errorf("%d calls wait, want %d", n, fleet.MaxBacklog)
+	}
+}

@@ -62,6 +62,8 @@ const (
 	byGroup      = "group"
 	byDialPlan   = "dial_plan"
 	byState      = "state"
+	byTarget     = "target"
+	byTemplate   = "template"
 	byDue        = "due"
 	byInvitation = "invitation"
 )
@@ -141,6 +143,7 @@ func usersTable() *table {
 				return conflict("/extension_number", "extension-taken", "this extension is in use by "+strconv.Quote(o.(*User).DisplayName()), o.key())
 			}},
 		{name: byGroup, keys: func(r record) []string { return r.(*User).GroupIDs }}, // who is in it?
+		{name: byTemplate, keys: func(r record) []string { return one(r.(*User).TemplateID) }},
 		{name: byInvitation, // whose token came back?
 			keys: func(r record) []string { return one(r.(*User).Invitation.TokenHash.Reveal()) },
 			unique: func(o record) error {

@@ -43,7 +43,25 @@ type Sighting struct {
 	File              string    `json:"file,omitempty"`   // last file asked for
 	Served            string    `json:"served,omitempty"` // ETag of the device's own file, as last served
 	Denied            bool      `json:"denied,omitempty"` // the last request was refused
+	Resync            Resync    `json:"resync,omitzero"`  // the last time that it was told to fetch its configuration anew
 	Events            []Event   `json:"events,omitempty"` // oldest first, at most MaxEvents
+}
+
+// Resync is a NOTIFY that asked a phone to fetch its configuration or to restart. Whether the phone did so is to be seen in
+// LastProvisionedAt.
+type Resync struct {
+	Event          string    `json:"event"` // of the NOTIFY: check-sync;reboot=false
+	SentAt         time.Time `json:"sent_at"`
+	AcknowledgedAt time.Time `json:"acknowledged_at,omitzero"`
+	Failure        string    `json:"failure,omitempty"` // why it did not reach the phone, or the phone refused
+}
+
+// FollowedAt reports whether the phone has fetched its settings since it was told to.
+func (s Sighting) FollowedAt() (time.Time, bool) {
+	if s.Resync.SentAt.IsZero() || s.LastProvisionedAt.Before(s.Resync.SentAt) {
+		return time.Time{}, false
+	}
+	return s.LastProvisionedAt, true
 }
 
 // MaxEvents is how many events are kept a device. Where there are more than 62,500 devices it is fewer, down to 8, so
@@ -114,7 +132,7 @@ func (s *Sightings) Note(deviceID string, change func(*Sighting), events ...Even
 
 // clip bounds what requests brought in: their texts are as long as their senders like.
 func (s *Sighting) clip() {
-	for _, text := range [...]*string{&s.Peer, &s.Transport, &s.UserAgent, &s.File, &s.Served} {
+	for _, text := range [...]*string{&s.Peer, &s.Transport, &s.UserAgent, &s.File, &s.Served, &s.Resync.Event, &s.Resync.Failure} {
 		clip(text)
 	}
 }

@@ -321,3 +321,33 @@ func appendRaw(t *testing.T, path string, recs ...string) {
 		t.Fatal(err)
 	}
 }
+
+// TestResyncIsKeptUntilThePhoneFollows: a NOTIFY that was sent, answered, and followed by a fetch.
+func TestResyncIsKeptUntilThePhoneFollows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sightings.log")
+	s := openSightings(t, path)
+	sent := fleet.Resync{Event: "check-sync;reboot=false", SentAt: at(10), AcknowledgedAt: at(11)}
+	s.Note("dev_1", func(g *fleet.Sighting) { g.LastProvisionedAt, g.Resync = at(5), sent })
+	s.Note("dev_2", func(g *fleet.Sighting) {
+		g.Resync = fleet.Resync{Event: "check-sync", SentAt: at(10), Failure: strings.Repeat("x", 300)}
+	})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openSightings(t, path)
+	defer s.Close()
+	got := s.Of("dev_1")
+	if diff := cmp.Diff(sent, got.Resync); diff != "" {
+		t.Errorf("after a restart (-want +got):\n%s", diff)
+	}
+	if when, ok := got.FollowedAt(); ok {
+		t.Errorf("followed at %v, which was before", when)
+	}
+	s.Note("dev_1", func(g *fleet.Sighting) { g.LastProvisionedAt = at(12) })
+	if when, ok := s.Of("dev_1").FollowedAt(); !ok || !when.Equal(at(12)) {
+		t.Errorf("followed at %v, %v; want the fetch after it", when, ok)
+	}
+	if _, ok := s.Of("dev_3").FollowedAt(); ok || len(s.Of("dev_2").Resync.Failure) != 256 {
+		t.Errorf("a phone that was told nothing has followed, or a failure of %d bytes is kept", len(s.Of("dev_2").Resync.Failure))
+	}
+}

@@ -175,7 +175,7 @@ func (t *Tx) DeleteDomain(id string) error {
 		}
 	}
 	for _, w := range collect(all[Webhook](&t.Snap, byDomain, id)) {
-		if err := t.remove(&w); err != nil {
+		if err := t.DeleteWebhook(w.ID); err != nil {
 			return err
 		}
 	}
@@ -210,7 +210,7 @@ func stays(noun string) error {
 	return invalid("/domain", "domain-immutable", "a "+noun+" stays in its domain; delete it here and make it there")
 }
 
-// DeleteProfile removes a profile that no device uses.
+// DeleteProfile removes a profile that no device uses and that is no user's template.
 func (t *Tx) DeleteProfile(id string) error {
 	p, err := t.Profile(id)
 	if err != nil {
@@ -218,6 +218,9 @@ func (t *Tx) DeleteProfile(id string) error {
 	}
 	for d := range all[Device](&t.Snap, byProfile, id) {
 		return conflict("", "profile-in-use", "a device uses this profile", d.ID)
+	}
+	for u := range all[User](&t.Snap, byTemplate, id) {
+		return conflict("", "profile-in-use", "this profile is the template of a user's devices", u.ID)
 	}
 	return t.remove(&p)
 }

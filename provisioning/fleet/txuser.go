@@ -4,7 +4,7 @@ import "errors"
 
 // PutUser writes a user; one without an id is new, and one without a number gets the next free one. A user who gets
 // another number takes along the line that carries the old one. Besides what User.Check reports: group-unknown,
-// extension-taken, email-taken, extension-immutable (R22), last-super-admin (R41), purpose-forbids-device (R70).
+// template-unknown, extension-taken, email-taken, extension-immutable (R22), last-super-admin (R41), purpose-forbids-device (R70).
 func (t *Tx) PutUser(u User) (User, error) {
 	u = u.filled()
 	d, err := t.Domain(u.DomainID)
@@ -26,7 +26,7 @@ func (t *Tx) PutUser(u User) (User, error) {
 	if err := u.check(d, old.ExtensionNumber); err != nil {
 		return u, err
 	}
-	if err := t.checkGroups(u); err != nil {
+	if err := errors.Join(t.checkGroups(u), t.checkTemplate(u)); err != nil {
 		return u, err
 	}
 	if err := t.numberFree("/extension_number", u.DomainID, u.ExtensionNumber, u.ID); err != nil {
@@ -39,6 +39,17 @@ func (t *Tx) PutUser(u User) (User, error) {
 		return put(t, u)
 	}
 	return t.changeUser(d, old, u)
+}
+
+// checkTemplate holds that a user's template is a profile of the user's domain (R07).
+func (t *Tx) checkTemplate(u User) error {
+	if u.TemplateID == "" {
+		return nil
+	}
+	if p, err := t.Profile(u.TemplateID); err != nil || p.DomainID != u.DomainID {
+		return invalid("/template_id", "template-unknown", "no profile with this id exists in the domain; make it first")
+	}
+	return nil
 }
 
 func (t *Tx) changeUser(d Domain, old, u User) (User, error) {

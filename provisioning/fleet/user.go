@@ -33,7 +33,7 @@ type User struct {
 	GroupIDs           []string         `json:"group_ids,omitempty"`
 	LicenseSKUs        []string         `json:"license_skus,omitempty"`
 	RoleID             string           `json:"role_id,omitempty"`
-	TemplateID         string           `json:"template_id,omitempty"`
+	TemplateID         string           `json:"template_id,omitempty"`   // profile for devices made for the user
 	WelcomeEmail       string           `json:"welcome_email,omitempty"` // default, custom or none
 	Meta
 }
@@ -144,7 +144,7 @@ func (u User) filled() User {
 	if u.Permissions.Mode == "custom" && len(u.Permissions.Grants) == 0 {
 		u.Permissions.Mode = "none"
 	}
-	u.GroupIDs = distinct(u.GroupIDs)
+	u.GroupIDs, u.LicenseSKUs = distinct(u.GroupIDs), distinct(u.LicenseSKUs)
 	for _, text := range []*string{&u.FirstName, &u.LastName, &u.DisplayNameSet, &u.Department, &u.Email, &u.CallerID.Name} {
 		*text = strings.TrimSpace(*text)
 	}
@@ -203,6 +203,8 @@ func (u User) checkLists() error {
 	for i, a := range u.NotificationEmails {
 		e.add(checkEmail("/notification_emails/"+strconv.Itoa(i), a))
 	}
+	e.add(checkText("/role_id", u.RoleID, 0, 64))
+	e.add(checkNames("/license_skus", u.LicenseSKUs, 20))
 	return e.join()
 }
 

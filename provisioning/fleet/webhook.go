@@ -103,11 +103,16 @@ func (t *Tx) PutWebhook(w Webhook) (Webhook, error) {
 	return put(t, w)
 }
 
-// DeleteWebhook removes a webhook.
+// DeleteWebhook removes a webhook, and what waits to be sent to it.
 func (t *Tx) DeleteWebhook(id string) error {
 	w, err := t.Webhook(id)
 	if err != nil {
 		return err
+	}
+	for _, d := range collect(all[Delivery](&t.Snap, byTarget, id)) {
+		if err := t.remove(&d); err != nil {
+			return err
+		}
 	}
 	return t.remove(&w)
 }
