@@ -207,16 +207,30 @@ func (r roster) generate(n, first int) ([]*phone, error) {
 	if err != nil {
 		return nil, err
 	}
-	if first < 0 || first+n/len(seqs) > 0xffffff {
+	makers := byMaker(seqs)
+	if first < 0 || first+n/len(makers) > 0xffffff {
 		return nil, errors.New("a maker's range holds 16777215 addresses: --phones and --first ask for more")
 	}
 	var out []*phone
 	for i := range n {
-		s, k := seqs[i%len(seqs)], i/len(seqs)
+		ways, k := makers[i%len(makers)], i/len(makers)
+		s, k := ways[k%len(ways)], k/len(ways)
 		models := s.models(r.model)
 		out = append(out, newPhone(fmt.Sprintf("%s%06x", s.OUI[0], first+k), s, models[(first+k)%len(models)], r.world))
 	}
 	return out, nil
+}
+
+// byMaker puts the ways in which a maker's phones boot together, so that each maker has its turn once.
+func byMaker(seqs []*sequence) [][]*sequence {
+	var out [][]*sequence
+	for i, s := range seqs {
+		if i == 0 || seqs[i-1].Maker != s.Maker {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], s)
+	}
+	return out
 }
 
 func (s *sequence) models(name string) []*phoneModel {

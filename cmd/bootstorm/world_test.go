@@ -85,6 +85,10 @@ type file struct{ pattern, content string }
 func files() []file {
 	const mac = "([0-9a-f]{12})"
 	return []file{
+		{`snomM[0-9]+-00087B[0-9A-F]{6}\.htm`, `<settings><phone-settings><user_host idx="4">example.test</user_host><user_outbound idx="4">HOST:PORT</user_outbound><srv_sip_transport idx="4">tcp</srv_sip_transport>` +
+			`<user_active idx="2">on</user_active><user_name idx="2">101</user_name><user_pname idx="2">auth-101</user_pname><user_pass idx="2">s3cret = 1</user_pass><subscr_sip_ua_data_server_id idx="2">4</subscr_sip_ua_data_server_id></phone-settings></settings>`},
+		{`cfg000b82[0-9a-f]{6}\.xml`, `<gs_provision version="1"><config version="1"><P271>0</P271><P401>1</P401><P747>HOST:PORT</P747><P735>101</P735><P736>auth-101</P736><P734>s3cret = 1</P734></config></gs_provision>`},
+		{`cfgec74d7[0-9a-f]{6}\.xml`, `<gs_provision version="1"><config version="1"><P47>HOST:PORT</P47><P4595>1</P4595><P4060>101</P4060><P4090>auth-101</P4090><P4120>s3cret = 1</P4120></config></gs_provision>`},
 		{`0004f2([0-9a-f]{6})\.cfg`, `<?xml version="1.0"?><APPLICATION APP_FILE_PATH="sip.ld" CONFIG_FILES="[PHONE_MAC_ADDRESS]-line.cfg, all.cfg" OVERRIDES_DIRECTORY="over" CONTACTS_DIRECTORY="dir/"/>`},
 		{`0004f2[0-9a-f]{6}-line\.cfg`, `<x><reg reg.1.address="102" reg.1.auth.userId="auth-102" reg.1.auth.password="s3cret = 1" reg.1.server.1.address="HOST" reg.1.server.1.port="PORT" reg.1.server.1.transport="UDPOnly"/>` +
 			`<r reg.2.address="202@example.test" reg.2.auth.userId="auth-202" reg.2.auth.password="s3cret = 1" reg.2.server.1.address="HOST" reg.2.server.1.port="PORT"/></x>`},
