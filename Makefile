@@ -7,7 +7,8 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
 
 # The real programs that the tests talk to: command and the Debian package that brings it.
 PEERS := redis-server:redis-server sipp:sip-tester baresip:baresip-core linphonec:linphone-cli \
-         tftp:tftp-hpa atftp:atftp curl:curl gcc:gcc
+         tftp:tftp-hpa atftp:atftp curl:curl gcc:gcc patch:patch \
+         aiosmtpd:python3-aiosmtpd
 
 .PHONY: help
 help: ## Show this help.

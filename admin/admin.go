@@ -7,6 +7,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/gorilla/mux"
 	"golang.org/x/time/rate"
 
+	"offhook/admin/outbox"
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
 )
@@ -47,6 +49,10 @@ type Config struct {
 	ProvisioningState func(deviceID string) string
 	Notify            func(ctx context.Context, deviceID, event string) error // event is the family's, from its manifest
 
+	SMTP      outbox.SMTP  // how mail leaves; without a host none does
+	Hooks     *http.Client // calls webhooks; nil = public addresses alone
+	PublicURL string       // where users reach this server's pages, for links in mails; "" = mails have a code and no link
+
 	Ready   func() error // nil while requests can be served
 	Metrics http.Handler
 }
@@ -69,13 +75,14 @@ type Setting struct {
 
 type api struct {
 	Config
-	log   *slog.Logger
-	huma  huma.API
-	hash  hasher
-	idem  *replays
-	fails *rate.Limiter // of refused keys
-	jobs  *jobs
-	snaps func() *fleet.Snap
+	log    *slog.Logger
+	huma   huma.API
+	hash   hasher
+	idem   *replays
+	fails  *rate.Limiter // of refused keys
+	jobs   *jobs
+	outbox *outbox.Outbox
+	snaps  func() *fleet.Snap
 }
 
 // Refused keys are answered this often; beyond that with 429. A good key is never held up by bad ones.
@@ -96,12 +103,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // Run works off jobs and keeps house until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
 	var work sync.WaitGroup
-	for _, run := range []func(context.Context){s.api.jobs.serve, s.api.keepHouse} {
+	for _, run := range []func(context.Context){s.api.jobs.serve, s.api.outbox.Run, s.api.keepHouse} {
 		work.Go(func() { run(ctx) })
 	}
 	work.Wait()
 	return nil
 }
+
+// How long is kept what has had its time. The audit log is kept for good.
+const (
+	deliveryAge = 7 * 24 * time.Hour
+	feedAge     = 30 * 24 * time.Hour
+)
 
 // keepHouse removes every hour what has had its time.
 func (a *api) keepHouse(ctx context.Context) {
@@ -109,8 +122,10 @@ func (a *api) keepHouse(ctx context.Context) {
 	defer hour.Stop()
 	for {
 		err := a.Store.Update(ctx, func(tx *fleet.Tx) error {
-			_, err := tx.PruneIdempotency(tx.Now().Add(-replayAge))
-			return err
+			_, replays := tx.PruneIdempotency(tx.Now().Add(-replayAge))
+			_, sent := tx.PruneDeliveries(tx.Now().Add(-deliveryAge))
+			_, told := tx.PruneFeed(tx.Now().Add(-feedAge))
+			return errors.Join(replays, sent, told)
 		})
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("old records were not removed", "error", err)
@@ -139,6 +154,10 @@ func New(c Config) (*Server, error) {
 	router.NotFoundHandler = a.missing(router)
 	router.MethodNotAllowedHandler = router.NotFoundHandler
 	a.jobs = newJobs(a.log, c.Now, c.Rand)
+	var err error
+	if a.outbox, err = outbox.New(outbox.Config{Log: c.Log, Store: c.Store, Now: c.Now, SMTP: c.SMTP, Hooks: c.Hooks}); err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
 	a.huma = humamux.New(router, a.humaConfig())
 	a.routes()
 	if err := a.plainRoutes(router); err != nil {
@@ -177,6 +196,7 @@ func (a *api) routes() {
 	a.catalogRoutes()
 	a.keyRoutes()
 	a.userActionRoutes()
+	a.invitationRoutes()
 	a.importRoutes()
 	a.exportRoutes()
 	a.auditRoutes()

@@ -92,6 +92,9 @@ func TestForgedAuditLog(t *testing.T) {
 	o.erika()
 	var forged []fleet.Entry
 	rev, err := o.journal.Load(t.Context(), func(e fleet.Entry) error {
+		if e.Table != "audit" {
+			return nil
+		}
 		if b := bytes.Replace(e.Value, []byte("user.created"), []byte("user.praised"), 1); !bytes.Equal(b, e.Value) {
 			forged = append(forged, fleet.Entry{Table: e.Table, ID: e.ID, Value: b})
 		}

@@ -17,7 +17,7 @@ type condition string
 // registered by now. If-Match looks at the revision alone. What the client has already is not sent again (RFC 9110 section
 // 13.1.2).
 func (f *found[T]) settle(ctx context.Context) error {
-	f.Status = http.StatusOK
+	f.Status = max(f.Status, http.StatusOK)
 	had, reading := ctx.Value(keyCondition).(condition)
 	if !reading || f.ETag == "" {
 		return nil

@@ -2,12 +2,14 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
+	"offhook/admin/letter"
 	"offhook/provisioning/fleet"
 )
 
@@ -20,7 +22,46 @@ type domainBody struct {
 	Networks *[]string    `json:"provisioning_networks,omitempty" doc:"CIDR networks whose phones get their files without showing a credential; null = loopback and private ranges, [] = none"`
 	Bundles  []string     `json:"bundles,omitempty"`
 	DialPlan string       `json:"dial_plan_id,omitempty" nullable:"true" doc:"for lines without one of their own"`
+	Mails    mailTexts    `json:"mail_templates,omitzero" doc:"instead of ours; placeholders are {first_name}, {last_name}, {display_name}, {email}, {extension_number}, {domain}, {guides}, and for invitations {link}, {code} and {expires_at}"`
 	Settings settingsBody `json:"settings,omitzero"`
+}
+
+// mailTexts are a domain's own mails by language: de, en; the one under "*" serves all others.
+type mailTexts struct {
+	Welcome    map[string]mailText `json:"welcome,omitempty"`
+	Invitation map[string]mailText `json:"invitation,omitempty"`
+}
+
+type mailText struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+}
+
+func textsOf(texts fleet.MailTexts) map[string]mailText {
+	out := map[string]mailText{}
+	for language, t := range texts {
+		out[or(language, "*")] = mailText(t)
+	}
+	return out
+}
+
+// onto reads the mails, and refuses placeholders that nothing fills: they would reach the users as they stand.
+func (m mailTexts) onto(d fleet.Domain) (fleet.Domain, error) {
+	var errs []error
+	read := func(kind string, texts map[string]mailText) fleet.MailTexts {
+		out := fleet.MailTexts{}
+		for language, t := range texts {
+			for member, text := range map[string]string{"subject": t.Subject, "text": t.Text} {
+				if name := letter.Unknown(text); name != "" {
+					errs = append(errs, invalidAt("/mail_templates/"+kind+"/"+language+"/"+member, "placeholder-unknown", "known placeholders are {"+strings.Join(letter.Placeholders(), "}, {")+"}"))
+				}
+			}
+			out[strings.TrimPrefix(language, "*")] = fleet.MailTemplate(t)
+		}
+		return out
+	}
+	d.MailTemplates = fleet.MailTemplates{Welcome: read("welcome", m.Welcome), Invitation: read("invitation", m.Invitation)}
+	return d, errors.Join(errs...)
 }
 
 type plan struct {
@@ -49,6 +90,7 @@ type domain struct {
 	Networks  []string       `json:"provisioning_networks" nullable:"false"`
 	Bundles   []string       `json:"bundles" nullable:"false"`
 	DialPlan  *string        `json:"dial_plan_id"`
+	Mails     mailTexts      `json:"mail_templates"`
 	Settings  fleet.Settings `json:"settings" doc:"secrets are ***"`
 	CreatedAt time.Time      `json:"created_at"`
 	UpdatedAt time.Time      `json:"updated_at"`
@@ -69,6 +111,7 @@ type policyBody struct {
 func showDomain(d fleet.Domain) domain {
 	out := domain{ID: d.ID, Name: d.Name, Plan: plan{Ranges: []numbers{}}, Reserved: []reserved{}, Networks: []string{}, Bundles: list(d.Bundles), DialPlan: orNull(d.DialPlanID),
 		Policy:   policy{RequireLastName: d.Policy.RequireLastName, RequireEmail: d.Policy.RequireEmail, ExtensionChange: or(d.Policy.ExtensionChange, "allow")},
+		Mails:    mailTexts{Welcome: textsOf(d.MailTemplates.Welcome), Invitation: textsOf(d.MailTemplates.Invitation)},
 		Settings: d.Settings, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt}
 	for _, r := range d.Plan.Ranges {
 		out.Plan.Ranges = append(out.Plan.Ranges, numbers{From: r.From, To: r.To, Purpose: or(r.Purpose, "user")})
@@ -88,7 +131,7 @@ func showDomain(d fleet.Domain) domain {
 
 func domainBodyOf(d fleet.Domain) domainBody {
 	shown := showDomain(d)
-	b := domainBody{Name: d.Name, Plan: &shown.Plan, Reserved: shown.Reserved, Policy: policyBody(d.Policy), Bundles: d.Bundles, DialPlan: d.DialPlanID, Settings: settingsBody{Settings: d.Settings}}
+	b := domainBody{Name: d.Name, Plan: &shown.Plan, Reserved: shown.Reserved, Policy: policyBody(d.Policy), Bundles: d.Bundles, DialPlan: d.DialPlanID, Mails: shown.Mails, Settings: settingsBody{Settings: d.Settings}}
 	if d.Networks != nil {
 		b.Networks = &shown.Networks
 	}
@@ -98,6 +141,10 @@ func domainBodyOf(d fleet.Domain) domainBody {
 func (b domainBody) onto(d fleet.Domain) (fleet.Domain, error) {
 	d.Name, d.Policy, d.Bundles = strings.ToLower(strings.TrimSuffix(b.Name, ".")), fleet.Policy(b.Policy), b.Bundles
 	d.Settings, d.DialPlanID = b.Settings.over(d.Settings), b.DialPlan
+	d, err := b.Mails.onto(d)
+	if err != nil {
+		return d, err
+	}
 	d.Plan, d.Reserved, d.Networks = fleet.DefaultPlan(), nil, nil
 	if b.Plan != nil {
 		d.Plan.Ranges = nil

@@ -129,7 +129,7 @@ func (a *api) importOne(ctx context.Context, tx *fleet.Tx, r importRow, dry bool
 		var d fleet.Domain
 		if created, d, err = a.makeUser(ctx, tx, r.body, r.hashed); err == nil {
 			out.OK, out.ExtensionNumber = true, created.User.ExtensionNumber
-			out.Effects = append(effectsOf(created), licences(d)...)
+			out.Effects = effectsOf(created)
 			if !dry {
 				out.UserID = created.User.ID
 			}

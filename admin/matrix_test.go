@@ -28,7 +28,7 @@ var bodies = map[string]string{
 	"assign-line": `{"line_id":"$line"}`, "replace-device": `{"mac_address":"02ac3ebbbbbb"}`, "adopt-device": `{"domain":"$domain"}`,
 	"create-domain": `{"name":"new.test"}`, "update-domain": `{"bundles":["x"]}`, "create-profile": `{"name":"X","domain":"$domain"}`, "update-profile": `{"name":"Y"}`,
 	"create-group": `{"name":"X","domain":"$domain"}`, "update-group": `{"name":"Y"}`, "create-dial-plan": `{"name":"X","domain":"$domain"}`, "update-dial-plan": `{"name":"Y"}`,
-	"put-phone-number": `{"line_id":"$line"}`,
+	"accept-invitation": `{"code":"x","password":"long enough"}`, "put-phone-number": `{"line_id":"$line"}`,
 	"resync-devices": `{"device_ids":["$device"]}`, "reboot-devices": `{"device_ids":["$device"]}`,
 	"create-api-key": `{"name":"X","scopes":["users:read"],"domains":["$domain"]}`,
 }

@@ -11,6 +11,9 @@ import (
 // everything is the scope of the first admin key and of a super administrator.
 const everything = "*"
 
+// open is the scope of what everybody may do, with a key or without.
+const open = "none"
+
 // scopes are what a key may hold, beside the administrator's grants.
 func scopes() []string {
 	return []string{
@@ -30,7 +33,7 @@ func configures(scope string) bool {
 }
 
 func (c caller) may(scope string) bool {
-	return slices.Contains(c.scopes, everything) || slices.Contains(c.scopes, scope) ||
+	return scope == open || slices.Contains(c.scopes, everything) || slices.Contains(c.scopes, scope) ||
 		configures(scope) && slices.Contains(c.scopes, "pbx:configure")
 }
 

@@ -40,6 +40,7 @@ func columnNames() map[string]string {
 		"devicename": "device_name", "gerätename": "device_name", "softphone": "softphone", "voicemail": "voicemail_enabled", "voicemailenabled": "voicemail_enabled",
 		"voicemailpin": "voicemail_pin", "pin": "voicemail_pin", "password": "password", "passwort": "password", "calleridname": "caller_id_name",
 		"calleridnumber": "caller_id_number", "anruferkennung": "caller_id_number", "domain": "domain", "line": "line", "leitung": "line",
+		"welcomeemail": "welcome_email", "willkommensmail": "welcome_email",
 	}
 }
 
@@ -182,7 +183,7 @@ func (r sheetRow) body(domain string) (newUser, error) {
 	u.Purpose, u.FirstName, u.LastName, u.DisplayName = v["purpose"], v["first_name"], v["last_name"], v["display_name"]
 	u.Email, u.Department, u.Language, u.ExtensionNumber = v["email"], v["department"], v["language"], v["extension_number"]
 	u.Scope, u.Password, u.Voicemail.PIN = v["scope"], v["password"], v["voicemail_pin"]
-	u.CallerID.Name, u.CallerID.Number = v["caller_id_name"], v["caller_id_number"]
+	u.CallerID.Name, u.CallerID.Number, u.WelcomeEmail = v["caller_id_name"], v["caller_id_number"], v["welcome_email"]
 	var errs []error
 	flag := func(column string) bool {
 		yes, err := truth(column, v[column])

@@ -32,7 +32,7 @@ type UserBody struct {
 	LicenseSKUs        []string      `json:"license_skus,omitempty"`
 	RoleID             string        `json:"role_id,omitempty" nullable:"true"`
 	TemplateID         string        `json:"template_id,omitempty" nullable:"true" doc:"id of the profile that the user's devices get, unless they have one"`
-	WelcomeEmail       string        `json:"welcome_email,omitempty" enum:"default,custom,none" nullable:"true"`
+	WelcomeEmail       string        `json:"welcome_email,omitempty" enum:"default,custom,none" nullable:"true" doc:"sent at the creation: ours, or the domain's own; needs email; none unless asked for"`
 }
 
 type permissions struct {
@@ -87,6 +87,7 @@ type user struct {
 	AdminPermissions     permissions `json:"admin_permissions"`
 	EffectivePermissions []string    `json:"effective_permissions" nullable:"false" doc:"what scope and administrator's permissions give together"`
 	LoginEnabled         bool        `json:"login_enabled"`
+	Invitation           invitation  `json:"invitation"`
 	Voicemail            voicemail   `json:"voicemail"`
 	CallerID             callerID    `json:"caller_id"`
 	GroupIDs             []string    `json:"group_ids" nullable:"false"`
@@ -182,7 +183,7 @@ func (a *api) showUser(s *fleet.Snap, u fleet.User) (user, error) {
 		Scope: u.Scope, BillingClass: u.BillingClass(),
 		AdminPermissions:     permissions{Mode: u.Permissions.Mode, Grants: list(u.Permissions.Grants)},
 		EffectivePermissions: list(u.EffectivePermissions()), LoginEnabled: u.LoginEnabled,
-		Voicemail: voicemail{Enabled: u.Voicemail.Enabled, PINSet: !u.Voicemail.PINHash.IsZero()}, CallerID: showCallerID(u.CallerID),
+		Invitation: a.showInvitation(u), Voicemail: voicemail{Enabled: u.Voicemail.Enabled, PINSet: !u.Voicemail.PINHash.IsZero()}, CallerID: showCallerID(u.CallerID),
 		GroupIDs: list(u.GroupIDs), LicenseSKUs: list(u.LicenseSKUs), RoleID: orNull(u.RoleID), TemplateID: orNull(u.TemplateID),
 		WelcomeEmail: orNull(u.WelcomeEmail), SetupState: u.SetupState(), Tags: list(u.Tags()),
 		Lines: []userLine{}, Devices: []device{}, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,

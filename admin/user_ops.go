@@ -30,8 +30,8 @@ func (a *api) createUser(ctx context.Context, in *createUserInput) (*made[user],
 			return err
 		}
 		out.Body, err = a.showUser(&tx.Snap, created.User)
-		out.Body.Effects = append(effectsOf(created), licences(d)...)
-		out.Body.Warnings = append(b.warnings(), out.Body.Warnings...)
+		out.Body.Effects = effectsOf(created)
+		out.Body.Warnings = slices.Concat(b.warnings(), a.welcomeWarnings(d, created.User), out.Body.Warnings)
 		out.at(ctx, created.User.Revision, "/v1/users/"+created.User.ID)
 		return err
 	})
@@ -66,13 +66,10 @@ func (a *api) makeUser(ctx context.Context, tx *fleet.Tx, b newUser, hashed secr
 			return fleet.Created{}, d, err
 		}
 	}
-	if err := knownTemplate(&tx.Snap, u); err != nil {
+	if err := checkWelcome(u); err != nil {
 		return fleet.Created{}, d, err
 	}
 	created, err := tx.CreateUser(n)
-	if err == nil {
-		err = applyTemplate(tx, created)
-	}
 	if err != nil {
 		return created, d, err
 	}
@@ -82,33 +79,10 @@ func (a *api) makeUser(ctx context.Context, tx *fleet.Tx, b newUser, hashed secr
 			return created, d, fleet.At("/line", err)
 		}
 	}
-	return created, d, a.pinNotExtension(b, created)
-}
-
-// knownTemplate holds that a user's template is a profile of the domain (R07).
-func knownTemplate(s *fleet.Snap, u fleet.User) error {
-	if u.TemplateID == "" {
-		return nil
+	if err := a.pinNotExtension(b, created); err != nil {
+		return created, d, err
 	}
-	if p, err := s.Profile(u.TemplateID); err != nil || p.DomainID != u.DomainID {
-		return invalidAt("/template_id", "template-unknown", "no profile with this id exists in the user's domain; make it first")
-	}
-	return nil
-}
-
-// applyTemplate gives the user's devices the profile, where they have none.
-func applyTemplate(tx *fleet.Tx, c fleet.Created) error {
-	for i, d := range c.Devices {
-		if c.User.TemplateID == "" || d.ProfileID != "" {
-			continue
-		}
-		d.ProfileID = c.User.TemplateID
-		var err error
-		if c.Devices[i], err = tx.PutDevice(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return created, d, a.welcome(tx, created.User)
 }
 
 // pinNotExtension looks again once the number is known: it may have been allocated.
@@ -143,15 +117,6 @@ func effectsOf(c fleet.Created) []effect {
 			shown.ResourceID = e.ResourceID // a new record's id would differ between the dry run and the real one
 		}
 		out = append(out, shown)
-	}
-	return out
-}
-
-// licences are what the domain's bundles bring a new user (R62).
-func licences(d fleet.Domain) []effect {
-	var out []effect
-	for _, b := range d.Bundles {
-		out = append(out, effect{Type: "license_granted", Quantity: 1, Detail: b})
 	}
 	return out
 }
@@ -288,11 +253,6 @@ func (a *api) changeUser(ctx context.Context, tx *fleet.Tx, in *updateUserInput,
 	}
 	if err := mayGrant(ctx, before, after); err != nil {
 		return err
-	}
-	if after.TemplateID != before.TemplateID {
-		if err := knownTemplate(&tx.Snap, after); err != nil {
-			return err
-		}
 	}
 	if after, err = tx.PutUser(after); err != nil {
 		return err

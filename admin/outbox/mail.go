@@ -61,28 +61,41 @@ func (s SMTP) client() (*mail.Client, error) {
 	return mail.NewClient(s.Host, opts...)
 }
 
-// send delivers m. id makes the Message-ID, so that a server that gets it twice can tell. final means that another try
-// would end the same way.
-func (s SMTP) send(ctx context.Context, id string, at time.Time, m Mail) (final bool, err error) {
+// message writes m. id makes the Message-ID, so that a server that gets it twice can tell.
+func (s SMTP) message(id string, at time.Time, m Mail) (*mail.Msg, error) {
 	msg := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	if err := msg.From(s.From); err != nil {
-		return true, fmt.Errorf("sender address: %w", err)
+		return nil, errors.New("the sender's address is not one")
 	}
 	if err := msg.To(m.To); err != nil {
-		return true, errors.New("the recipient's address is not one")
+		return nil, errors.New("the recipient's address is not one")
 	}
 	msg.Subject(m.Subject)
 	msg.SetDateWithValue(at)
 	msg.SetMessageIDWithValue(id + "@offhook")
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: no out-of-office replies, please
 	msg.SetBodyString(mail.TypeTextPlain, m.Text)
+	return msg, nil
+}
+
+// send delivers m. final means that another try would end the same way.
+func (s SMTP) send(ctx context.Context, id string, at time.Time, m Mail) (final bool, err error) {
+	msg, err := s.message(id, at, m)
+	if err != nil {
+		return true, err
+	}
 	client, err := s.client()
 	if err != nil {
 		return true, err
 	}
 	err = client.DialAndSendWithContext(ctx, msg)
 	var refused *mail.SendError
-	if errors.As(err, &refused) {
-		return !refused.IsTemp(), fmt.Errorf("mail server: %s", refused.Reason)
+	switch {
+	case err == nil:
+		return false, nil
+	case errors.As(err, &refused):
+		// The server's own words may repeat the message; its code says what matters.
+		return !refused.IsTemp() && refused.ErrorCode() >= 500, fmt.Errorf("the mail server refuses the message: %s (%d)", refused.Reason, refused.ErrorCode())
 	}
-	return false, err
+	return false, fmt.Errorf("the mail server cannot be reached: %w", err)
 }

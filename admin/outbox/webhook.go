@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,13 +19,6 @@ import (
 
 	"offhook/provisioning/fleet"
 )
-
-// Call is one event for one webhook, as it stands in the outbox.
-type Call struct {
-	URL   string          `json:"url"`
-	Key   string          `json:"key"` // "whsec_" and base64, as the receiver keeps it
-	Event json.RawMessage `json:"event"`
-}
 
 // Bounds of one delivery. A receiver that needs longer answers first and works afterwards.
 const (
@@ -57,7 +49,7 @@ func NewHookClient(allowed []netip.Prefix) *http.Client {
 
 // special are the networks that are global by their bits and yet lead nowhere public: RFC 6890 and RFC 6598.
 var special = [...]string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-	"240.0.0.0/4", "64:ff9b::/96", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16"}
+	"192.88.99.0/24", "240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10"}
 
 func reachable(a netip.Addr, allowed []netip.Prefix) bool {
 	for _, p := range allowed {
@@ -92,13 +84,16 @@ func Sign(key fleet.Secret, id string, at time.Time, body []byte) (http.Header, 
 	return h, nil
 }
 
-// post delivers c. final means that another try would end the same way: the receiver says that it is gone (410).
-func post(ctx context.Context, client *http.Client, id string, at time.Time, c Call) (final bool, err error) {
-	headers, err := Sign(fleet.NewSecret(c.Key), id, at, c.Event)
+// errGone is the receiver's word that it wants nothing more.
+var errGone = errors.New("the webhook's receiver is gone (410)")
+
+// post calls a webhook. final means that another try would end the same way.
+func post(ctx context.Context, client *http.Client, id string, at time.Time, hook fleet.Webhook, body []byte) (final bool, err error) {
+	headers, err := Sign(hook.Secret, id, at, body)
 	if err != nil {
 		return true, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(c.Event))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, hook.URL, bytes.NewReader(body))
 	if err != nil {
 		return true, errors.New("the webhook's address is not one")
 	}
@@ -114,8 +109,11 @@ func post(ctx context.Context, client *http.Client, id string, at time.Time, c C
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxReply))
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode < 300:
 		return false, nil
+	case resp.StatusCode == http.StatusGone:
+		return true, errGone
 	}
-	return resp.StatusCode == http.StatusGone, fmt.Errorf("the webhook's receiver answers %d", resp.StatusCode)
+	return false, fmt.Errorf("the webhook's receiver answers %d", resp.StatusCode)
 }

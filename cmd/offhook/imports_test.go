@@ -18,8 +18,10 @@ const module = "offhook"
 // arrows is the picture of the house: which of our packages a package may import. cmd may import everything.
 var arrows = map[string][]string{
 	"admin/outbox":                    {"provisioning/fleet"},
+	"admin/letter":                    {"provisioning/fleet"},
+	"admin/outbox/smtptest":           nil,
 	"admin/textdiff":                  nil,
-	"admin":                           {"provisioning/fleet", "provisioning/family", "admin/outbox", "admin/textdiff"},
+	"admin":                           {"provisioning/fleet", "provisioning/family", "admin/letter", "admin/outbox", "admin/textdiff"},
 	"provisioning":                    {"provisioning/fleet", "provisioning/family"},
 	"sip":                             {"provisioning/fleet", "sip/digest", "sip/location", "sip/wire"},
 	"sip/digest":                      {"sip/wire"},

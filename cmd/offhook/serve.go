@@ -31,6 +31,16 @@ type serveCmd struct {
 	Admin     string `help:"Admin API." default:"127.0.0.1:8081" placeholder:"ADDR"`
 	Templates string `help:"Directory of phone templates laid over the built-in ones; read again at SIGHUP." placeholder:"DIR"`
 
+	SMTPHost     string `name:"smtp-host" help:"Mail server for invitations and welcome mails; without one no mail is sent." placeholder:"HOST"`
+	SMTPPort     int    `name:"smtp-port" help:"Its port." default:"587"`
+	SMTPTLS      string `name:"smtp-tls" help:"starttls, tls (from the first byte) or off." default:"starttls" enum:"starttls,tls,off"`
+	SMTPUser     string `name:"smtp-user" help:"User name there; none = no authentication." placeholder:"NAME"`
+	SMTPPassword string `name:"smtp-password" help:"Password there; better given in OFFHOOK_SMTP_PASSWORD than on the command line." placeholder:"TEXT"`
+	MailFrom     string `name:"mail-from" help:"Sender of mails: \"Telephone <pbx@example.com>\"." placeholder:"ADDRESS"`
+	PublicURL    string `name:"public-url" help:"Where users reach this server's pages, for links in mails." placeholder:"URL"`
+
+	WebhookNetworks []netip.Prefix `help:"Networks that are not public and that webhooks may reach all the same." placeholder:"CIDR"`
+
 	TrustedProxies []netip.Prefix `help:"Reverse proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
 	AdminKey       string         `help:"Admin key; default: made at the first start, in the file admin-key." placeholder:"KEY"`
 	SecretKey      string         `help:"Key that encrypts secrets, 64 hexadecimal digits; default: made at the first start, in the file secret-key. Nodes on one Redis need the same." placeholder:"HEX"`

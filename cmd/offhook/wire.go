@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"offhook/admin"
+	"offhook/admin/outbox"
 	"offhook/provisioning"
 	"offhook/provisioning/fleet"
 	"offhook/sip"
@@ -59,6 +60,7 @@ func (a *app) wireSIP() error {
 		Log: a.log, Store: a.store, Dir: a.opts.Data, NonceKey: key, Advertise: a.hosts(),
 		UDP: a.listen.sipUDP, TCP: a.listen.sipTCP, TLS: a.listen.sips, WS: a.listen.ws, WSS: a.listen.wss, TLSConfig: a.listen.tls,
 		Now: time.Now, Rand: rand.Reader,
+		Offer: (&offers{catalog: a.catalog}).offer,
 		Seen:  a.phones.LearnSIP,
 		Event: func(id string, e fleet.Event) { a.sightings.Note(id, nil, e) },
 	})
@@ -79,6 +81,7 @@ func (a *app) wireAdmin() error {
 		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Key: a.keys.admin, Now: time.Now, Rand: rand.Reader,
 		Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
 		Ready: a.store.Ready, Metrics: a.metrics(),
+		SMTP: a.smtp(), Hooks: outbox.NewHookClient(a.opts.WebhookNetworks), PublicURL: a.opts.PublicURL,
 	}
 	if a.registrar != nil {
 		conf.Registrations, conf.AuthFailing, conf.Notify = a.registrar.Registrations, a.registrar.AuthFailing, a.notify
@@ -90,6 +93,13 @@ func (a *app) wireAdmin() error {
 	a.http("admin", a.listen.admin, handler)
 	a.serve = append(a.serve, service{"jobs", handler.Run})
 	return nil
+}
+
+func (a *app) smtp() outbox.SMTP {
+	return outbox.SMTP{
+		Host: a.opts.SMTPHost, Port: a.opts.SMTPPort, TLS: a.opts.SMTPTLS, User: a.opts.SMTPUser,
+		Password: fleet.NewSecret(a.opts.SMTPPassword), From: a.opts.MailFrom,
+	}
 }
 
 // notify sends a phone what it acts on, and leaves among its events what became of it.
