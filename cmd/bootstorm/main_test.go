@@ -62,7 +62,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelpAndList(t *testing.T) {
-	for flag, want := range map[string]string{"--help": "Makers: 2n, acrobits, akuvox, ", "--list": "snom         D785, 710, 320, 720\n"} {
+	for flag, want := range map[string]string{"--help": "Makers: 2n, acrobits, akuvox, ", "--list": "snom         D785, 710, 320, 720, M900, M300\n"} {
 		if code, out, _ := storming(t, flag); code != 0 || !strings.Contains(out, want) {
 			t.Errorf("%s: exit %d, %q does not hold %q", flag, code, out, want)
 		}
