@@ -255,11 +255,11 @@ func (t *Tx) dropPage(p *auditPage) error {
 }
 
 func auditTable() *table {
-	return &table{name: tableAudit, decode: decodeInto[auditPage], hidden: true}
+	return &table{name: tableAudit, fresh: freshOf[auditPage], hidden: true}
 }
 
 func chainTable() *table {
-	return &table{name: tableChain, decode: decodeInto[chain], hidden: true}
+	return &table{name: tableChain, fresh: freshOf[chain], hidden: true}
 }
 
 func (p *auditPage) tableName() string          { return tableAudit }

@@ -24,7 +24,7 @@ type codec struct {
 // stored is the form of a journal value.
 type stored struct {
 	Version int               `json:"v"`
-	Record  json.RawMessage   `json:"rec"`
+	Record  any               `json:"rec"` // a pointer to the record: one pass reads and writes both
 	Sealed  map[string][]byte `json:"sealed,omitempty"`
 }
 
@@ -44,11 +44,7 @@ func newCodec(key []byte, rand io.Reader) (*codec, error) {
 }
 
 func (c *codec) encode(r record) ([]byte, error) {
-	rec, err := json.Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("record %s: %w", r.key(), err)
-	}
-	out := stored{Version: recordVersion, Record: rec, Sealed: map[string][]byte{}}
+	out := stored{Version: recordVersion, Record: r, Sealed: map[string][]byte{}}
 	for field, s := range secretsOf(r) {
 		if s.IsZero() {
 			continue
@@ -59,19 +55,21 @@ func (c *codec) encode(r record) ([]byte, error) {
 		}
 		out.Sealed[field] = c.aead.Seal(nonce, nonce, []byte(s.Reveal()), sealedAs(r, field))
 	}
-	return json.Marshal(out)
+	value, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("record %s: %w", r.key(), err)
+	}
+	return value, nil
 }
 
 func (c *codec) decode(t *table, id string, value []byte) (record, error) {
-	var in stored
-	if err := json.Unmarshal(value, &in); err != nil {
-		return nil, fmt.Errorf("%s %s: %w", t.name, id, err)
-	}
-	if in.Version > recordVersion {
+	r := t.fresh()
+	in := stored{Record: r}
+	err := json.Unmarshal(value, &in)
+	switch { // a newer version may not fit the record at all
+	case in.Version > recordVersion:
 		return nil, fmt.Errorf("%s %s: written by a newer version of Offhook (record version %d, this one reads %d)", t.name, id, in.Version, recordVersion)
-	}
-	r, err := t.decode(in.Record)
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", t.name, id, err)
 	}
 	fields := secretsOf(r)

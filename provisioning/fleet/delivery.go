@@ -107,7 +107,7 @@ func (t *Tx) PruneDeliveries(before time.Time) (int, error) {
 }
 
 func deliveriesTable() *table {
-	return &table{name: tableDeliveries, decode: decodeInto[Delivery], indexes: []index{
+	return &table{name: tableDeliveries, fresh: freshOf[Delivery], indexes: []index{
 		{name: byDue, keys: func(r record) []string { // what is to be sent?
 			if d := r.(*Delivery); d.State == "due" {
 				return one(timeKey(d.NextAt))

@@ -152,7 +152,7 @@ func (p DialPlan) clone() DialPlan {
 }
 
 func dialPlansTable() *table {
-	return &table{name: tableDialPlans, noun: "dial_plan", decode: decodeInto[DialPlan], indexes: []index{
+	return &table{name: tableDialPlans, noun: "dial_plan", fresh: freshOf[DialPlan], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*DialPlan).DomainID) }},
 		{name: byName,
 			keys: func(r record) []string { p := r.(*DialPlan); return one(compound(p.DomainID, strings.ToLower(p.Name))) },

@@ -284,7 +284,7 @@ func (t *Tx) licences(u User) []Effect {
 }
 
 func feedTable() *table {
-	return &table{name: tableFeed, decode: decodeInto[feedPage], hidden: true}
+	return &table{name: tableFeed, fresh: freshOf[feedPage], hidden: true}
 }
 
 func (p *feedPage) tableName() string          { return tableFeed }

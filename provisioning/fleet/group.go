@@ -86,7 +86,7 @@ func (t *Tx) checkGroups(u User) error {
 }
 
 func groupsTable() *table {
-	return &table{name: tableGroups, noun: "group", decode: decodeInto[Group], indexes: []index{
+	return &table{name: tableGroups, noun: "group", fresh: freshOf[Group], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Group).DomainID) }},
 		{name: byName,
 			keys: func(r record) []string { g := r.(*Group); return one(compound(g.DomainID, strings.ToLower(g.Name))) },

@@ -48,7 +48,7 @@ func (t *Tx) PruneIdempotency(before time.Time) (int, error) {
 }
 
 func idempotencyTable() *table {
-	return &table{name: tableIdempotency, decode: decodeInto[Idempotency], indexes: []index{
+	return &table{name: tableIdempotency, fresh: freshOf[Idempotency], indexes: []index{
 		{name: byTime, keys: func(r record) []string { return one(timeKey(r.(*Idempotency).CreatedAt)) }}, // which are too old?
 	}}
 }

@@ -188,7 +188,7 @@ func (t *Tx) PruneJobs(before time.Time) (int, error) {
 func rowID(jobID string, row int) string { return fmt.Sprintf("%s/%08d", jobID, row) }
 
 func jobsTable() *table {
-	return &table{name: tableJobs, decode: decodeInto[Job], indexes: []index{
+	return &table{name: tableJobs, fresh: freshOf[Job], indexes: []index{
 		{name: byState, keys: func(r record) []string { // what is to be done?
 			if r.(*Job).Over() {
 				return nil
@@ -205,11 +205,11 @@ func jobsTable() *table {
 }
 
 func jobRowsTable() *table {
-	return &table{name: tableJobRows, decode: decodeInto[JobRow]}
+	return &table{name: tableJobRows, fresh: freshOf[JobRow]}
 }
 
 func jobInputsTable() *table {
-	return &table{name: tableJobInputs, decode: decodeInto[jobInput], hidden: true}
+	return &table{name: tableJobInputs, fresh: freshOf[jobInput], hidden: true}
 }
 
 func (j *Job) tableName() string          { return tableJobs }

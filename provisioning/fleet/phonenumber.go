@@ -82,7 +82,7 @@ func (t *Tx) unroute(lineID string) error {
 }
 
 func phoneNumbersTable() *table {
-	return &table{name: tablePhoneNumbers, noun: "phone_number", decode: decodeInto[PhoneNumber], indexes: []index{
+	return &table{name: tablePhoneNumbers, noun: "phone_number", fresh: freshOf[PhoneNumber], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*PhoneNumber).DomainID) }},
 		{name: byLine, keys: func(r record) []string { return one(r.(*PhoneNumber).LineID) }},
 	}}

@@ -90,11 +90,7 @@ func scramble(v reflect.Value, seed int) {
 func records() map[string]record {
 	out := map[string]record{}
 	for _, t := range schema() {
-		r, err := t.decode([]byte("{}"))
-		if err != nil {
-			panic(err)
-		}
-		out[t.name] = r
+		out[t.name] = t.fresh()
 	}
 	return out
 }

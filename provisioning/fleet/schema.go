@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 
@@ -71,10 +70,10 @@ const (
 // table is one noun's rows with their indexes.
 type table struct {
 	name    string
-	noun    string // in the audit log and the feed: "user"; "" = not told there
-	private bool   // not told in the feed: who may administer is for the audit log alone
-	hidden  bool   // kept from those who watch: it tells of other records
-	decode  func([]byte) (record, error)
+	noun    string        // in the audit log and the feed: "user"; "" = not told there
+	private bool          // not told in the feed: who may administer is for the audit log alone
+	hidden  bool          // kept from those who watch: it tells of other records
+	fresh   func() record // an empty one, to decode into
 	indexes []index
 }
 
@@ -106,15 +105,11 @@ func one(s string) []string {
 	return []string{s}
 }
 
-func decodeInto[T any, P interface {
+func freshOf[T any, P interface {
 	*T
 	record
-}](b []byte) (record, error) {
-	var v T
-	if err := json.Unmarshal(b, &v); err != nil {
-		return nil, err
-	}
-	return P(&v), nil
+}]() record {
+	return P(new(T))
 }
 
 // schema lists the tables. Each index says why it is there by the question that it answers.
@@ -125,7 +120,7 @@ func schema() []*table {
 }
 
 func domainsTable() *table {
-	return &table{name: tableDomains, noun: "domain", decode: decodeInto[Domain], indexes: []index{
+	return &table{name: tableDomains, noun: "domain", fresh: freshOf[Domain], indexes: []index{
 		{name: byName, // which domain does a request name?
 			keys: func(r record) []string { return one(r.(*Domain).Name) },
 			unique: func(o record) error {
@@ -135,7 +130,7 @@ func domainsTable() *table {
 }
 
 func usersTable() *table {
-	return &table{name: tableUsers, noun: "user", decode: decodeInto[User], indexes: []index{
+	return &table{name: tableUsers, noun: "user", fresh: freshOf[User], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*User).DomainID) }},
 		{name: byExtension, // is a number taken, and by whom?
 			keys: func(r record) []string { u := r.(*User); return one(compound(u.DomainID, u.ExtensionNumber)) },
@@ -172,7 +167,7 @@ func usersTable() *table {
 }
 
 func linesTable() *table {
-	return &table{name: tableLines, noun: "line", decode: decodeInto[Line], indexes: []index{
+	return &table{name: tableLines, noun: "line", fresh: freshOf[Line], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Line).DomainID) }},
 		{name: byUser, keys: func(r record) []string { return one(r.(*Line).UserID) }},
 		{name: byDialPlan, keys: func(r record) []string { return one(r.(*Line).DialPlanID) }},
@@ -190,7 +185,7 @@ func linesTable() *table {
 }
 
 func devicesTable() *table {
-	return &table{name: tableDevices, noun: "device", decode: decodeInto[Device], indexes: []index{
+	return &table{name: tableDevices, noun: "device", fresh: freshOf[Device], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Device).DomainID) }},
 		{name: byMAC, // which device asks for its file? Global: the request names no domain.
 			keys: func(r record) []string { return one(string(r.(*Device).MAC)) },
@@ -220,7 +215,7 @@ func devicesTable() *table {
 }
 
 func profilesTable() *table {
-	return &table{name: tableProfiles, noun: "profile", decode: decodeInto[Profile], indexes: []index{
+	return &table{name: tableProfiles, noun: "profile", fresh: freshOf[Profile], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Profile).DomainID) }},
 		{name: byName,
 			keys: func(r record) []string {
@@ -234,7 +229,7 @@ func profilesTable() *table {
 }
 
 func apiKeysTable() *table {
-	return &table{name: tableAPIKeys, noun: "api_key", private: true, decode: decodeInto[APIKey], indexes: []index{
+	return &table{name: tableAPIKeys, noun: "api_key", private: true, fresh: freshOf[APIKey], indexes: []index{
 		{name: byHash, // who calls?
 			keys: func(r record) []string { return one(r.(*APIKey).Hash.Reveal()) },
 			unique: func(o record) error {

@@ -222,7 +222,7 @@ func (s *Store) reload(ctx context.Context) error {
 			return fmt.Errorf("clear %s: %w", name, err)
 		}
 	}
-	rev, err := s.opts.Journal.Load(ctx, func(e Entry) error { return s.apply(txn, e) })
+	rev, err := s.load(ctx, txn)
 	if err != nil {
 		return fmt.Errorf("load journal: %w", err)
 	}
@@ -300,16 +300,29 @@ func (s *Store) applyRemote(ctx context.Context, rev uint64, entries []Entry) er
 }
 
 func (s *Store) apply(txn *memdb.Txn, e Entry) error {
-	t, ok := s.tables[e.Table]
-	if !ok {
-		return fmt.Errorf("journal has a table %q that this version does not know", e.Table)
-	}
-	if e.Value == nil {
-		_, err := txn.DeleteAll(e.Table, byID, e.ID)
+	r, err := s.decode(e)
+	if err != nil {
 		return err
 	}
-	r, err := s.codec.decode(t, e.ID, e.Value)
-	if err != nil {
+	return write(txn, e, r)
+}
+
+// decode returns the record of an entry, nil for one that deletes.
+func (s *Store) decode(e Entry) (record, error) {
+	t, ok := s.tables[e.Table]
+	if !ok {
+		return nil, fmt.Errorf("journal has a table %q that this version does not know", e.Table)
+	}
+	if e.Value == nil {
+		return nil, nil
+	}
+	return s.codec.decode(t, e.ID, e.Value)
+}
+
+// write puts a record in the place of an entry; nil deletes.
+func write(txn *memdb.Txn, e Entry, r record) error {
+	if r == nil {
+		_, err := txn.DeleteAll(e.Table, byID, e.ID)
 		return err
 	}
 	return txn.Insert(e.Table, r)

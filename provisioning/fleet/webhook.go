@@ -118,7 +118,7 @@ func (t *Tx) DeleteWebhook(id string) error {
 }
 
 func webhooksTable() *table {
-	return &table{name: tableWebhooks, noun: "webhook", private: true, decode: decodeInto[Webhook], indexes: []index{
+	return &table{name: tableWebhooks, noun: "webhook", private: true, fresh: freshOf[Webhook], indexes: []index{
 		{name: byDomain, keys: func(r record) []string { return one(r.(*Webhook).DomainID) }},
 	}}
 }
