@@ -321,6 +321,7 @@ account.3.voicemail = *97
 account.3.shared = true
 key.9 = blf 102 line 1 Max
 key.30 = park 5901 line 0 
+book = example.test http://prov.example.test:8080/02ac3e000001-book.xml
 alpha = 2
 zeta = 1
 `)
@@ -433,7 +434,7 @@ func TestFilesAndPreview(t *testing.T) {
 	for _, f := range files {
 		got = append(got, f.Path+" "+f.Scope+" "+f.Format)
 	}
-	if diff := cmp.Diff([]string{mac + ".cfg device ini", mac + "-dir.xml device xml", "acme0100.cfg model ini"}, got); diff != "" {
+	if diff := cmp.Diff([]string{mac + ".cfg device ini", mac + "-dir.xml device xml", mac + "-book.xml domain xml", "acme0100.cfg model ini"}, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	if files[0].ETag != served.ETag {

@@ -107,7 +107,7 @@ func TestNonce(t *testing.T) {
 		"empty":       {"", 0, false},
 		"short":       {nonce[:30], 0, false},
 		"no base64":   {strings.Repeat("*", 32), 0, false},
-		"other key":   {New(Config{Key: []byte("another")}).nonce(now), 0, false},
+		"other key":   {newRig(t, func(c *Config) { c.Key = []byte("another") }).s.nonce(now), 0, false},
 	} {
 		if got := r.s.freshNonce(c.nonce, now.Add(c.after)); got != c.fresh {
 			t.Errorf("%s: fresh %v, want %v", name, got, c.fresh)

@@ -41,6 +41,7 @@ func (s *Service) phone(r records, f *family.Family, m family.Model) (p family.P
 	var lines, keys int
 	p.Accounts, lines = s.accounts(r, set, m)
 	p.Keys, keys = programmable(set.Keys, p.Accounts, m)
+	p.Phonebooks = phonebooks(common.BaseURL, r.domain.Name, f, m, p.MAC)
 	return p, leftOut(lines, keys, m), nil
 }
 

@@ -88,6 +88,7 @@ type Service struct {
 	matches  *lru[matchKey, match]
 	bodies   *lru[bodyKey, rendered]
 	zones    *lru[zoneKey, family.Zone]
+	books    directories
 	domains  atomic.Pointer[domains]
 	misses   *limiter
 	told     *lru[string, string] // device -> what of its contradictions has been told last
@@ -106,7 +107,7 @@ const (
 	maxTold      = 16 << 10
 )
 
-// New makes a Service. It starts nothing.
+// New makes a Service. It starts nothing, and watches the store for as long as that lives.
 func New(c Config) *Service {
 	s := &Service{
 		conf: c, log: c.Log,
@@ -116,12 +117,14 @@ func New(c Config) *Service {
 		bodies:   newLRU[bodyKey, rendered](maxBodyBytes),
 		zones:    newLRU[zoneKey, family.Zone](maxZones),
 		told:     newLRU[string, string](maxTold),
+		books:    newDirectories(),
 		misses:   newLimiter(c.MissRate, c.MissBurst),
 		keep:     uploads{dir: c.Dir},
 	}
 	s.decoy.HTTPPassword = fleet.NewSecret(digestHex("MD5", string(c.Key)))
 	s.learner.pending = map[string]facts{}
 	s.learner.round = make(chan struct{})
+	c.Store.Watch(s.books.watch)
 	return s
 }
 

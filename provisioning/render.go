@@ -249,6 +249,9 @@ func (s *Service) body(q *inquiry, v *view, file family.File) (Response, error) 
 }
 
 func (s *Service) render(v *view, file family.File) (rendered, error) {
+	if file.Scope == scopeDomain {
+		return s.book(v, file)
+	}
 	key := bodyKey{v.device.ID, v.family.ID, "", file.Path, file.Template}
 	old, had := s.bodies.get(key)
 	if had && old.print == v.stamp() {
@@ -380,6 +383,7 @@ func (s *Service) allDomains() []fleet.Domain {
 const (
 	scopeModel  = "model"
 	scopeDevice = "device"
+	scopeDomain = "domain"
 )
 
 // matches implements If-None-Match (RFC 9110 section 13.1.2), which compares weakly.

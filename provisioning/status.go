@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
 )
 
@@ -80,16 +81,25 @@ func (s *Service) Preview(deviceID, path string) ([]byte, File, error) {
 	if err != nil {
 		return nil, File{}, err
 	}
-	r, _, err := s.gather(v)
+	body, _, err := s.masked(v, file, real)
+	return body, File{Path: path, Scope: file.Scope, Format: file.Format, ContentType: file.ContentType, ETag: real.etag}, err
+}
+
+// masked is a rendered file with its secrets as ***, and the fingerprint of the records that it shows.
+func (s *Service) masked(v *view, file family.File, real rendered) (body []byte, print string, err error) {
+	if !file.Secret {
+		return real.body, real.print, nil
+	}
+	r, print, err := s.gather(v)
 	if err != nil {
-		return nil, File{}, err
+		return nil, "", err
 	}
 	p, _, err := s.phone(r, v.family, v.model)
 	if err != nil {
-		return nil, File{}, err
+		return nil, "", err
 	}
-	body, err := v.catalog.RenderMasked(v.family, file, p)
-	return body, File{Path: path, Scope: file.Scope, Format: file.Format, ContentType: file.ContentType, ETag: real.etag}, err
+	body, err = v.catalog.RenderMasked(v.family, file, p)
+	return body, print, err
 }
 
 // Settings are the settings of a device that are set in any layer, with the highest layer that sets each.

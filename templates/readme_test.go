@@ -59,6 +59,7 @@ func TestReadmeIsComplete(t *testing.T) {
 	}
 	keys(reflect.TypeFor[family.Manifest](), seen, need)
 	fields(reflect.TypeFor[family.Phone](), seen, need)
+	fields(reflect.TypeFor[family.Book](), seen, need)
 }
 
 func keys(t reflect.Type, seen map[reflect.Type]bool, need func(string)) {

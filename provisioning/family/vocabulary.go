@@ -112,8 +112,8 @@ type Book struct {
 // Contact is one entry of a directory.
 type Contact struct {
 	Name       string // as phones show it
-	First      string
-	Last       string // "" for those who have one name
+	First      string // what of Name makers with two fields put into the first,
+	Last       string // and into the second; "" for those who have one name
 	Number     string // the extension
 	Department string // "" = none
 }
