@@ -124,22 +124,41 @@ func (w *worker) verify(account *location.Account, user []byte) bool {
 	return false
 }
 
-// challenge is a 401 with one challenge an algorithm, best first (RFC 8760 section 2.4).
+// Offer is what a client is challenged with.
+type Offer int
+
+// RFC 8760 wants one challenge an algorithm, best first. Clients from before read only the first, as SIPp does, or fail on an
+// algorithm that they do not know, wherever among the challenges it stands.
+const (
+	OfferUnknown Offer = iota // every algorithm, MD5 first: who reads one challenge reads one that all understand
+	OfferMD5                  // MD5 alone
+	OfferBest                 // every algorithm, best first
+)
+
+// challenge is a 401 with a challenge for each algorithm that the client is offered.
 func (w *worker) challenge(in *transport.Inbound, stale bool) []byte {
 	w.begin(in, 401, "Unauthorized")
 	n := digest.Nonce{At: w.s.cfg.Now().UnixMilli(), Seq: w.s.seq.Add(1)}
 	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.Source.Addr())
-	several := w.several()
+	offer, md5 := w.offer(), slices.Contains(w.s.cfg.Algorithms, digest.MD5)
+	if offer != OfferBest && md5 {
+		w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", digest.MD5, w.realm, w.nonce, stale)
+	}
 	for _, a := range w.s.cfg.Algorithms {
-		if !several && a != digest.MD5 && slices.Contains(w.s.cfg.Algorithms, digest.MD5) {
-			continue
+		if offer == OfferBest || !md5 || offer == OfferUnknown && a != digest.MD5 {
+			w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", a, w.realm, w.nonce, stale)
 		}
-		w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", a, w.realm, w.nonce, stale)
 	}
 	return w.end()
 }
 
-// several reports whether the client copes with several challenges: it is known to, or has answered one that is not MD5.
-func (w *worker) several() bool {
-	return w.creds.Algorithm != digest.MD5 || w.s.cfg.Several != nil && w.s.cfg.Several(w.msg.Value(wire.UserAgent))
+// offer is what is known of the client: one that has answered an algorithm other than MD5 shows what it can do.
+func (w *worker) offer() Offer {
+	switch {
+	case w.creds.Algorithm != digest.MD5:
+		return OfferBest
+	case w.s.cfg.Offer == nil:
+		return OfferUnknown
+	}
+	return w.s.cfg.Offer(w.msg.Value(wire.UserAgent))
 }

@@ -48,16 +48,35 @@ func TestItem46To48Challenge(t *testing.T) {
 	}
 }
 
-func TestChallengeForClientsThatKnowMD5Alone(t *testing.T) {
-	r := start(t, byDefault)
-	c := r.udp()
-	res := expect(t, c.send(register{}), 401, "")
-	if got := res.all("www-authenticate"); len(got) != 1 || param(got[0], "algorithm") != "MD5" {
-		t.Errorf("challenges are %q", got)
+// algorithms are those of the challenges, in order.
+func (r response) algorithms() string {
+	var out []string
+	for _, ch := range r.all("www-authenticate") {
+		out = append(out, param(ch, "algorithm"))
 	}
-	auth := authorize("nobody", "x", testDomain, param(res.get("www-authenticate"), "nonce"), register{}, 1, digest.SHA256)
-	if res := expect(t, c.send(register{auth: auth}), 401, ""); len(res.all("www-authenticate")) != 2 {
-		t.Errorf("a client that answers SHA-256 is offered %q", res.all("www-authenticate"))
+	return strings.Join(out, " ")
+}
+
+func TestItem48ChallengesSuitTheClient(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  func(*Config)
+		want string
+	}{
+		"nothing is known of it": {byDefault, "MD5 SHA-256"},
+		"it knows MD5 alone":     {asOld, "MD5"},
+		"it knows better":        {func(*Config) {}, "SHA-256 MD5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := start(t, c.set).udp()
+			res := expect(t, client.send(register{}), 401, "")
+			if got := res.algorithms(); got != c.want {
+				t.Errorf("it is offered %q, want %q", got, c.want)
+			}
+			auth := authorize("nobody", "x", testDomain, param(res.get("www-authenticate"), "nonce"), register{}, 1, digest.SHA256)
+			if got := expect(t, client.send(register{auth: auth}), 401, "").algorithms(); got != "SHA-256 MD5" {
+				t.Errorf("after it answered SHA-256 it is offered %q", got)
+			}
+		})
 	}
 }
 

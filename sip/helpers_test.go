@@ -128,7 +128,7 @@ func start(t testing.TB, change ...func(*Config)) *rig {
 	r.cfg = Config{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Store: r.store, Dir: t.TempDir(), NonceKey: []byte("0123456789abcdef"),
 		Now: r.clock.now, Rand: rand.Reader, Limits: Limits{SpreadPercent: -1},
-		Several: func([]byte) bool { return true },
+		Offer: func([]byte) Offer { return OfferBest },
 	}
 	for _, fn := range change {
 		fn(&r.cfg)

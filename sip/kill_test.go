@@ -60,7 +60,7 @@ func serveChild(dir string) error {
 	s, err := New(Config{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Store: store, Dir: dir, NonceKey: []byte("0123456789abcdef"),
 		Now: time.Now, Rand: rand.Reader, UDP: udp, Limits: Limits{SpreadPercent: -1},
-		Several: func([]byte) bool { return true },
+		Offer: func([]byte) Offer { return OfferBest },
 	})
 	if err != nil {
 		return err

@@ -222,7 +222,7 @@ func TestItem22OldTLSIsRefused(t *testing.T) {
 func TestSIPVicious(t *testing.T) {
 	t.Parallel()
 	svmap, svwar, svcrack := peer(t, "svmap", "sipvicious"), peer(t, "svwar", "sipvicious"), peer(t, "svcrack", "sipvicious")
-	r := start(t, byDefault)
+	r := start(t, asOld)
 	host, port, _ := net.SplitHostPort(r.address("udp"))
 	dir := t.TempDir()
 	scan := func(args ...string) string {

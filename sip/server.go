@@ -57,10 +57,8 @@ type Config struct {
 	Realm string
 	// Algorithms are what a phone may answer with, best first. nil = SHA-256, MD5.
 	Algorithms []digest.Algorithm
-	// Several reports whether a user agent copes with a challenge for each algorithm (RFC 8760). Clients from before fail
-	// on one that they do not know, wherever among the challenges it stands: they are offered MD5 alone. nil = none copes.
-	// The bytes are good during the call only.
-	Several func(userAgent []byte) bool
+	// Offer says which challenges a user agent gets; nil = nothing is known of any. The bytes are good during the call only.
+	Offer func(userAgent []byte) Offer
 	// ServiceRoute is given to every phone that registers (RFC 3608); "" = none.
 	ServiceRoute string
 

@@ -35,7 +35,7 @@ func (v *validator) templates() {
 }
 
 // share checks what families must agree on: a MAC prefix names one maker.
-func (c *Catalog) share(folders map[string]*folder, places map[string]positions) []problem {
+func (c *Catalog) share(folders map[string]*folder, places map[string]*positions) []problem {
 	var ps []problem
 	for _, f := range c.families {
 		for i, prefix := range f.OUI {
@@ -52,7 +52,7 @@ func (c *Catalog) share(folders map[string]*folder, places map[string]positions)
 
 // runExamples executes every [[example]] against the whole catalogue: the claims must be exactly those written,
 // and the file must be the one that answers.
-func (c *Catalog) runExamples(folders map[string]*folder, places map[string]positions) []problem {
+func (c *Catalog) runExamples(folders map[string]*folder, places map[string]*positions) []problem {
 	var ps []problem
 	for _, f := range c.families {
 		for i, ex := range f.Examples {

@@ -34,13 +34,20 @@ func byPlace(a, b problem) int {
 	return cmp.Or(strings.Compare(a.file, b.file), cmp.Compare(a.line, b.line), cmp.Compare(a.col, b.col))
 }
 
-// positions maps the path of a value ("identify[2].agent", "oui[0]", "table.language.de") to its place.
-type positions map[string]unstable.Position
+// positions finds the place of a value by its path: "identify[2].agent", "oui[0]", "table.language.de". The document is
+// walked when the first place is asked for, which is never where nothing is wrong.
+type positions struct {
+	data  []byte
+	found map[string]unstable.Position
+}
 
 // at finds the place of path, or of the nearest thing around it that is written in the file.
-func (p positions) at(path string) unstable.Position {
+func (p *positions) at(path string) unstable.Position {
+	if p.found == nil {
+		p.found = locate(p.data)
+	}
 	for path != "" {
-		if pos, ok := p[path]; ok {
+		if pos, ok := p.found[path]; ok {
 			return pos
 		}
 		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
@@ -49,14 +56,14 @@ func (p positions) at(path string) unstable.Position {
 }
 
 // decode reads a manifest strictly: a key that Manifest does not declare is a problem at its place.
-func decode(file string, data []byte) (Manifest, positions, []problem) {
+func decode(file string, data []byte) (Manifest, *positions, []problem) {
 	var m Manifest
 	dec := toml.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&m); err != nil {
 		return m, nil, decodeProblems(file, err)
 	}
-	return m, locate(data), nil
+	return m, &positions{data: data}, nil
 }
 
 func decodeProblems(file string, err error) []problem {
@@ -85,8 +92,8 @@ func decodeProblem(file string, e *toml.DecodeError, text string) problem {
 }
 
 // locate walks the syntax of a document that has already been decoded, so it cannot fail half-way.
-func locate(data []byte) positions {
-	l := locator{at: positions{}, rows: map[string]int{}}
+func locate(data []byte) map[string]unstable.Position {
+	l := locator{at: map[string]unstable.Position{}, rows: map[string]int{}}
 	l.parser.Reset(data)
 	for l.parser.NextExpression() {
 		l.expression(l.parser.Expression())
@@ -96,7 +103,7 @@ func locate(data []byte) positions {
 
 type locator struct {
 	parser unstable.Parser
-	at     positions
+	at     map[string]unstable.Position
 	rows   map[string]int // array of tables -> rows so far
 	table  string         // path of the table that key-values belong to
 }

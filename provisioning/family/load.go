@@ -50,7 +50,7 @@ func Load(layers ...fs.FS) (*Catalog, error) {
 	}
 	c := &Catalog{byID: map[string]*Family{}, oui: map[string]string{}, common: map[string][]commonFile{}, revision: revision(folders)}
 	var ps []problem
-	places := map[string]positions{}
+	places := map[string]*positions{}
 	for _, id := range slices.Sorted(maps.Keys(folders)) {
 		f, pos, found := newFamily(folders[id])
 		ps = append(ps, found...)
@@ -149,7 +149,7 @@ func revision(folders map[string]*folder) string {
 }
 
 // newFamily decodes, checks and compiles one folder. The family is nil when its manifest cannot be decoded.
-func newFamily(dir *folder) (*Family, positions, []problem) {
+func newFamily(dir *folder) (*Family, *positions, []problem) {
 	if dir.manifest == nil {
 		return nil, nil, []problem{{file: dir.first, text: "this folder has no " + manifestName + ": add one, or remove the folder"}}
 	}

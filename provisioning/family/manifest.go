@@ -13,6 +13,10 @@ type Manifest struct {
 
 	Firmware string `toml:"firmware"` // what FirmwareURL names: "file" (default), or "folder" for phones that add a name of their own
 
+	// Digest is the best algorithm that the maker's phones are known to answer a SIP challenge with: "md5" or "sha-256". ""
+	// is md5: many phones fail on a challenge that they do not know (RFC 8760).
+	Digest string `toml:"digest"`
+
 	ExtraName string `toml:"extra_name"` // regular expression that a raw parameter's name must match
 
 	Models   []Model    `toml:"model"`

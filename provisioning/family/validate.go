@@ -14,7 +14,7 @@ import (
 type validator struct {
 	*Family
 	dir      *folder
-	at       positions
+	at       *positions
 	problems []problem
 }
 
@@ -73,6 +73,9 @@ func (v *validator) head() {
 	v.event("resync.event", v.Resync.Event)
 	v.event("reboot.event", v.Reboot.Event)
 	v.word("firmware", v.Firmware, "file", "folder")
+	if v.Digest != "" {
+		v.word("digest", v.Digest, "md5", "sha-256")
+	}
 	v.extraName()
 }
 
