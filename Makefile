@@ -15,7 +15,7 @@ help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: build
-build: ## Build bin/offhook and bin/bootstorm, static.
+build: ## Build bin/offhook, bin/bootstorm and bin/sipbench, static.
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/ ./cmd/...
 
 .PHONY: run
@@ -49,8 +49,11 @@ golden: ## Write the golden files anew; review them in the diff.
 	$(GO) test ./templates -update
 
 .PHONY: bench
-bench: ## Print the benchmarks.
+bench: PEERS := kamailio:kamailio nginx:nginx-light
+bench: export PATH := $(PATH):/usr/sbin
+bench: peers build ## Print the benchmarks, then the comparison with Kamailio, nginx and a bare echo: four minutes.
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(BIN)/sipbench
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for 30 seconds (FUZZTIME=10m for longer).

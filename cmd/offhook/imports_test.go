@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"cmd/offhook":                     {"admin", "provisioning", "provisioning/fleet", "provisioning/family", "provisioning/fleet/boltjournal", "provisioning/fleet/redisjournal", "sip", "templates", "admin/outbox"},
 	"cmd/bootstorm":                   {"cmd/bootstorm/phonefile"},
 	"cmd/bootstorm/phonefile":         nil,
+	"cmd/sipbench":                    {"provisioning/fleet", "provisioning/fleet/boltjournal"},
 }
 
 // direct is every module that the product may import. A new one needs a reason in its commit, and a line here.
