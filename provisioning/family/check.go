@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // templates checks every template against the vocabulary and finds out which files hold secrets.
@@ -100,22 +101,30 @@ func (c *Catalog) renderGolden() []problem {
 // renderAll tries the templates on the fixtures of the models that want picks, and of no model. What is wrong in one
 // place for many phones is said once.
 func (c *Catalog) renderAll(want func(Model) bool) []problem {
+	found := make([][]problem, len(c.families))
+	var families sync.WaitGroup
+	for i, f := range c.families {
+		families.Go(func() { found[i] = f.renderAll(want) })
+	}
+	families.Wait()
+	return slices.Concat(found...)
+}
+
+func (f *Family) renderAll(want func(Model) bool) []problem {
 	var ps []problem
 	seen := map[problem]bool{}
-	for _, f := range c.families {
-		for _, m := range append([]Model{{}}, f.Models...) {
-			if m.ID != "" && !want(m) {
-				continue
-			}
-			for _, fx := range trials(f, m) {
-				f.try(m, fx, func(p problem, path string) {
-					if !seen[p] {
-						seen[p] = true
-						p.text += fmt.Sprintf(" (first in %s for model %q, case %s)", path, m.ID, fx.Case)
-						ps = append(ps, p)
-					}
-				})
-			}
+	for _, m := range append([]Model{{}}, f.Models...) {
+		if m.ID != "" && !want(m) {
+			continue
+		}
+		for _, fx := range trials(f, m) {
+			f.try(m, fx, func(p problem, path string) {
+				if !seen[p] {
+					seen[p] = true
+					p.text += fmt.Sprintf(" (first in %s for model %q, case %s)", path, m.ID, fx.Case)
+					ps = append(ps, p)
+				}
+			})
 		}
 	}
 	return ps
