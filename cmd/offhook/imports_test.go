@@ -45,6 +45,7 @@ var direct = []string{
 	"github.com/pin/tftp/v3", "github.com/emiago/sipgo", "github.com/gorilla/mux", "github.com/redis/go-redis/v9",
 	"github.com/hashicorp/go-memdb", "go.etcd.io/bbolt", "github.com/pelletier/go-toml/v2", "github.com/danielgtaylor/huma/v2",
 	"github.com/wneessen/go-mail", // SMTP with STARTTLS, authentication and the encodings of headers: all of it protocol that is not ours
+	"golang.org/x/text",           // Unicode normalisation of names (R10)
 	"golang.org/x/crypto", "golang.org/x/sync", "golang.org/x/time", "golang.org/x/net", "github.com/prometheus/client_golang",
 	"github.com/alecthomas/kong", "github.com/google/go-cmp",
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // errs collects what is wrong, so that an admin sees all of it at once.
@@ -23,6 +25,10 @@ func (e *errs) add(err error) {
 }
 
 func (e errs) join() error { return errors.Join(e...) }
+
+// tidy takes the blanks around a text and gives each character its one composed form (NFC, R10): an "é" typed on one system
+// is found and sorted as that of another.
+func tidy(s string) string { return norm.NFC.String(strings.TrimSpace(s)) }
 
 // checkText allows printable Unicode only. Control characters end here: no phone's format has to carry a newline.
 func checkText(path, s string, low, high int) error {

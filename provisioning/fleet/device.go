@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -108,7 +107,7 @@ func (d Device) checkLines() error {
 func (d Device) filled() Device {
 	d.Type = cmp.Or(d.Type, "desk")
 	d.ModelSource = cmp.Or(d.ModelSource, "none")
-	d.Name, d.Model = strings.TrimSpace(d.Name), strings.TrimSpace(d.Model)
+	d.Name, d.Model = tidy(d.Name), tidy(d.Model)
 	d.Lines = cloneSlice(d.Lines)
 	slices.SortStableFunc(d.Lines, func(a, b DeviceLine) int { return cmp.Compare(a.Position, b.Position) })
 	return d

@@ -32,7 +32,7 @@ const MaxDialRules = 100
 
 // filled gives emergency rules the length of their digits.
 func (p DialPlan) filled() DialPlan {
-	p.Name = strings.TrimSpace(p.Name)
+	p.Name = tidy(p.Name)
 	p.Rules = cloneSlice(p.Rules)
 	for i, r := range p.Rules {
 		if n := len(r.Prefix); r.Emergency && r.Min == 0 && r.Max == 0 {

@@ -34,7 +34,7 @@ func (s *Snap) Members(groupID string) iter.Seq[User] { return all[User](s, byGr
 
 // PutGroup writes a group; one without an id is new.
 func (t *Tx) PutGroup(g Group) (Group, error) {
-	g.Name = strings.TrimSpace(g.Name)
+	g.Name = tidy(g.Name)
 	if err := g.Check(); err != nil {
 		return g, err
 	}

@@ -145,9 +145,10 @@ func (u User) filled() User {
 		u.Permissions.Mode = "none"
 	}
 	u.GroupIDs, u.LicenseSKUs = distinct(u.GroupIDs), distinct(u.LicenseSKUs)
-	for _, text := range []*string{&u.FirstName, &u.LastName, &u.DisplayNameSet, &u.Department, &u.Email, &u.CallerID.Name} {
-		*text = strings.TrimSpace(*text)
+	for _, text := range []*string{&u.FirstName, &u.LastName, &u.DisplayNameSet, &u.Department, &u.CallerID.Name} {
+		*text = tidy(*text)
 	}
+	u.Email = strings.TrimSpace(u.Email) // kept as given (R12)
 	return u
 }
 
