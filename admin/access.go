@@ -110,6 +110,8 @@ func (a *api) visible(ctx context.Context, id string) bool {
 		_, err = profiles().find(ctx, s, id)
 	case "grp":
 		_, err = groups().find(ctx, s, id)
+	case "whk":
+		_, err = a.webhooks().find(ctx, s, id)
 	case "dpl":
 		_, err = dialPlans().find(ctx, s, id)
 	case "key":

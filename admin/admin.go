@@ -200,4 +200,5 @@ func (a *api) routes() {
 	a.importRoutes()
 	a.exportRoutes()
 	a.auditRoutes()
+	a.webhookRoutes()
 }

@@ -82,6 +82,7 @@ type provisioning struct {
 	Transport         *string    `json:"transport"`
 	File              *string    `json:"file"`
 	UserAgent         *string    `json:"user_agent"`
+	Resync            *resync    `json:"resync" required:"false" doc:"the last message that asked the device to come; null = none yet"`
 }
 
 // enrolment is the time in which a new device may fetch its first configuration from outside the domain's networks.
@@ -168,6 +169,7 @@ func (a *api) provisioningOf(d fleet.Device) provisioning {
 	case !seen.LastProvisionedAt.IsZero():
 		out.State = "current"
 	}
+	out.Resync = resyncOf(seen, out.State)
 	return out
 }
 

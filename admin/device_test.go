@@ -133,7 +133,9 @@ func TestActions(t *testing.T) {
 	away := newOffice(t, func(c *Config) {
 		c.Notify = func(context.Context, string, string) error { return fmt.Errorf("no contact") }
 	})
-	away.refused(409, "device-unreachable", "", "POST", "/v1/devices/"+away.erika().str("devices.0.id")+"/actions/resync", "")
+	path := "/v1/devices/" + away.erika().str("devices.0.id")
+	away.refused(409, "device-unreachable", "", "POST", path+"/actions/resync", "")
+	away.ok(200, "GET", path, "").want(t, map[string]string{"provisioning.resync.state": `"failed"`, "provisioning.resync.acknowledged_at": "null"})
 }
 
 // TestSettingsPasswordsAreWriteOnly: they read as *** and are kept when they come back so, or not at all; null clears.

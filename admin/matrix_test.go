@@ -28,6 +28,7 @@ var bodies = map[string]string{
 	"assign-line": `{"line_id":"$line"}`, "replace-device": `{"mac_address":"02ac3ebbbbbb"}`, "adopt-device": `{"domain":"$domain"}`,
 	"create-domain": `{"name":"new.test"}`, "update-domain": `{"bundles":["x"]}`, "create-profile": `{"name":"X","domain":"$domain"}`, "update-profile": `{"name":"Y"}`,
 	"create-group": `{"name":"X","domain":"$domain"}`, "update-group": `{"name":"Y"}`, "create-dial-plan": `{"name":"X","domain":"$domain"}`, "update-dial-plan": `{"name":"Y"}`,
+	"create-webhook": `{"url":"https://hook.example.test/","domain":"$domain"}`, "update-webhook": `{"enabled":false}`,
 	"accept-invitation": `{"code":"x","password":"long enough"}`, "put-phone-number": `{"line_id":"$line"}`,
 	"resync-devices": `{"device_ids":["$device"]}`, "reboot-devices": `{"device_ids":["$device"]}`,
 	"create-api-key": `{"name":"X","scopes":["users:read"],"domains":["$domain"]}`,
@@ -72,12 +73,14 @@ func (o *office) tenant(domain, mac string) *strings.Replacer {
 	k := o.ok(201, "POST", "/v1/api-keys", `{"name":"K","scopes":["users:read"],"domains":["`+domain+`"]}`)
 	g := o.ok(201, "POST", "/v1/groups", `{"name":"G","domain":"`+domain+`"}`)
 	plan := o.ok(201, "POST", "/v1/dial-plans", `{"name":"D","domain":"`+domain+`"}`)
+	hook := o.ok(201, "POST", "/v1/webhooks", `{"url":"https://hook.example.com/","domain":"`+domain+`"}`)
+	called := o.ok(202, "POST", "/v1/webhooks/"+hook.str("id")+"/actions/test", "")
 	number := "+49301" + mac[6:]
 	o.ok(201, "PUT", "/v1/phone-numbers/"+number, `{"domain":"`+domain+`"}`)
 	o.sightings.Wait(fleet.Waiting{MAC: fleet.MAC(mac + "ff"), Peer: "10.0.0.9", LastSeen: o.clock.Now()})
 	return strings.NewReplacer("$user2", u2.str("id"), "$user", u.str("id"), "$line", u.str("lines.0.id"), "$device", u.str("devices.0.id"),
 		"$audit-event", o.ok(200, "GET", "/v1/audit-events?action=user.created&resource="+u.str("id"), "").str("items.0.id"),
-		"$group", g.str("id"), "$dial-plan", plan.str("id"), "$number", number,
+		"$group", g.str("id"), "$dial-plan", plan.str("id"), "$number", number, "$webhook", hook.str("id"), "$deliverie", called.str("id"),
 		"$profile", p.str("id"), "$api-key", k.str("id"), "$domain", domain, "$waiting", mac+"ff")
 }
 
@@ -126,7 +129,7 @@ func TestR05ForeignDomain(t *testing.T) {
 	}
 	// The same key works at home, and its lists show home only.
 	o.ok(200, "GET", own.Replace("/v1/users/$user"), "", key)
-	for _, path := range []string{"/v1/users", "/v1/lines", "/v1/devices", "/v1/profiles", "/v1/domains", "/v1/api-keys", "/v1/groups", "/v1/dial-plans", "/v1/phone-numbers"} {
+	for _, path := range []string{"/v1/users", "/v1/lines", "/v1/devices", "/v1/profiles", "/v1/domains", "/v1/api-keys", "/v1/groups", "/v1/dial-plans", "/v1/phone-numbers", "/v1/webhooks", "/v1/deliveries", "/v1/events"} {
 		for _, it := range o.ok(200, "GET", path, "", key).list("items") {
 			if b := strings.ReplaceAll(jsonOf(t, it), "acme.example.test", ""); !strings.Contains(b, "other.test") || strings.Contains(b, "example.test") {
 				t.Errorf("%s shows %s", path, b)

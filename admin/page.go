@@ -38,6 +38,10 @@ func (p Paging) positionIn(sort string) (string, error) {
 	return "", bad
 }
 
+func cursorOf(sort, key string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(sort + "\n" + key))
+}
+
 // fill takes as many of rows as the page holds; rows come in the order of their keys, from behind the cursor on.
 func fill[R, T any](p Paging, rows iter.Seq[R], key func(R) string, show func(R) (T, error)) (*page[T], error) {
 	return fillIn("", p, rows, key, show)
@@ -49,7 +53,7 @@ func fillIn[R, T any](sort string, p Paging, rows iter.Seq[R], key func(R) strin
 	last := ""
 	for r := range rows {
 		if len(out.Body.Items) == p.Limit {
-			next := base64.RawURLEncoding.EncodeToString([]byte(sort + "\n" + last))
+			next := cursorOf(sort, last)
 			out.Body.NextCursor = &next
 			return out, nil
 		}
