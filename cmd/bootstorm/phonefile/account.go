@@ -46,7 +46,7 @@ type AccountKeys struct {
 	OutboundPort      []string          `toml:"outbound_port"`
 	OutboundTransport []string          `toml:"outbound_transport"`
 	Redirect          map[string]string `toml:"redirect"`   // values of server that stand for what another setting holds
-	Means             map[string]string `toml:"means"`      // settings that say the transport by being there at all
+	Means             map[string]string `toml:"means"`      // settings that say the transport by being there at all, or with "name=value" by their value
 	Transports        map[string]string `toml:"transports"` // the maker's words; none: udp, tcp, tls in any case
 }
 
@@ -107,7 +107,7 @@ func (k AccountKeys) account(s Settings, n int) (Account, error) {
 	}
 	transport := k.transport(k.get(s, k.Transport, n))
 	for setting, means := range k.Means {
-		if s[setting] != "" {
+		if name, value, certain := strings.Cut(setting, "="); s[name] != "" && (!certain || s[name] == value) {
 			transport = means
 		}
 	}

@@ -126,6 +126,8 @@ func TestAccounts(t *testing.T) {
 		"domain of its own": {with(func(k *AccountKeys) { k.Domain = []string{"d"} }), line(Settings{"d": "dom:5070"}), "7@dom h:0 ", ""},
 		"redirected":        {with(func(k *AccountKeys) { k.Redirect = map[string]string{"ELSEWHERE": "real"} }), line(Settings{"s1": "ELSEWHERE", "real": "x"}), "7@x x:0 ", ""},
 		"told by a setting": {with(func(k *AccountKeys) { k.Means = map[string]string{"tls_port": "tls"} }), line(Settings{"tls_port": "5061"}), "7@h h:0 tls", ""},
+		"told by its value": {with(func(k *AccountKeys) { k.Means = map[string]string{"sips=1": "tls"} }), line(Settings{"sips": "1"}), "7@h h:0 tls", ""},
+		"another value":     {with(func(k *AccountKeys) { k.Means = map[string]string{"sips=1": "tls"} }), line(Settings{"sips": "0"}), "7@h h:0 ", ""},
 		"words in any case": {with(func(k *AccountKeys) { k.Transport = []string{"t"} }), line(Settings{"t": "TCP"}), "7@h h:0 tcp", ""},
 		"proxy with a word": {with(func(k *AccountKeys) {
 			k.Outbound, k.OutboundActive, k.OutboundValues = []string{"o"}, []string{"on"}, []string{"Yes"}
