@@ -286,10 +286,10 @@ func (s *Service) record(tx *fleet.Tx, id string, f facts, events map[string][]f
 	return err
 }
 
-// Flush writes what has been learnt and waits for everything that goes on behind answers. It is called at shutdown, when
-// no more requests come in.
+// Flush writes what has been learnt and what phones were served, and waits for everything that goes on behind answers. It
+// is called at shutdown, when no more requests come in.
 func (s *Service) Flush(ctx context.Context) error {
-	err := s.writeFacts(ctx)
+	err := errors.Join(s.writeFacts(ctx), s.served.save(s.conf.Dir))
 	done := make(chan struct{})
 	go func() {
 		s.learner.running.Wait()

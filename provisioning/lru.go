@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"container/list"
+	"iter"
 	"sync"
 )
 
@@ -48,6 +49,32 @@ func (l *lru[K, V]) put(key K, value V, cost int) {
 	l.total += cost
 	for l.total > l.limit {
 		l.drop(l.order.Back())
+	}
+}
+
+// remove drops a key, if it is there.
+func (l *lru[K, V]) remove(key K) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e, ok := l.items[key]; ok {
+		l.drop(e)
+	}
+}
+
+// oldestFirst yields what is stored at the time of the call, what was used longest ago first.
+func (l *lru[K, V]) oldestFirst() iter.Seq2[K, V] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]item[K, V], 0, len(l.items))
+	for e := l.order.Back(); e != nil; e = e.Prev() {
+		all = append(all, *e.Value.(*item[K, V]))
+	}
+	return func(yield func(K, V) bool) {
+		for _, it := range all {
+			if !yield(it.key, it.value) {
+				return
+			}
+		}
 	}
 }
 

@@ -33,7 +33,8 @@ type Config struct {
 	// TrustedProxies are the reverse proxies whose word on a client's address is taken.
 	TrustedProxies []netip.Prefix
 
-	// Dir is where uploads go, below its folder uploads; "" = none are taken.
+	// Dir is where uploads go, below its folder uploads, and where Flush writes what phones have been served; "" = no
+	// uploads are taken, and what was served is forgotten at the end.
 	Dir string
 
 	// Misses are refusals that a source (IPv4 address, IPv6 /64) may cause: so many at once, then so many a second. A
@@ -95,6 +96,7 @@ type Service struct {
 	learner  learner
 	decoy    fleet.Device // verified in place of a device that does not exist
 	keep     uploads
+	served   *served
 }
 
 // Bounds of what is remembered.
@@ -120,11 +122,15 @@ func New(c Config) *Service {
 		books:    newDirectories(),
 		misses:   newLimiter(c.MissRate, c.MissBurst),
 		keep:     uploads{dir: c.Dir},
+		served:   newServed(),
 	}
 	s.decoy.HTTPPassword = fleet.NewSecret(digestHex("MD5", string(c.Key)))
 	s.learner.pending = map[string]facts{}
 	s.learner.round = make(chan struct{})
-	c.Store.Watch(s.books.watch)
+	if err := s.served.load(c.Dir, s.deviceExists); err != nil {
+		c.Log.Warn("nothing can be compared with what phones got before the start", "error", err)
+	}
+	c.Store.Watch(s.watch)
 	return s
 }
 
@@ -172,7 +178,7 @@ func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
 		s.note(q, v, "not_found", v.whyNoFile(), nil)
 		return Response{}, ErrNotFound
 	}
-	out, err := s.body(q, v, file)
+	got, err := s.render(v, file)
 	if errors.Is(err, ErrNotFound) {
 		s.note(q, v, "not_found", "this phone has no such file: nothing in it is set", nil)
 		return Response{}, err
@@ -182,7 +188,7 @@ func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
 		s.log.Error("file not rendered", "front", q.Transport, "mac", v.device.MAC, "model", v.device.Model, "file", q.file, "error", err)
 		return Response{}, ErrBroken
 	}
-	out.DeviceID = v.device.ID
+	out := Response{DeviceID: v.device.ID, Body: got.body, ContentType: got.contentType, ETag: got.etag}
 	out.NotModified = matches(q.IfNoneMatch, out.ETag)
 	if g == byWindow && file.Secret && q.Method == "GET" && !out.NotModified {
 		if err := s.enrol(q, v); err != nil {
@@ -190,6 +196,9 @@ func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
 		}
 	}
 	s.noteServed(q, v, file, out, g)
+	if q.Method != "HEAD" {
+		s.keepServed(q, v, file, got)
+	}
 	return out, nil
 }
 

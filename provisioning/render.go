@@ -241,13 +241,8 @@ func (s *Service) fingerprint(v *view, r records) string {
 	return string(b)
 }
 
-// body is one file of an admitted device. The fingerprint is made once a revision; a phone that asks again costs a
+// render is one file of an admitted device. The fingerprint is made once a revision; a phone that asks again costs a
 // look-up.
-func (s *Service) body(q *inquiry, v *view, file family.File) (Response, error) {
-	got, err := s.render(v, file)
-	return Response{Body: got.body, ContentType: got.contentType, ETag: got.etag}, err
-}
-
 func (s *Service) render(v *view, file family.File) (rendered, error) {
 	if file.Scope == scopeDomain {
 		return s.book(v, file)

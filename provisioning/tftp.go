@@ -151,6 +151,7 @@ func (t *TFTP) broken(out Response, name string, to any, err error) {
 	if out.DeviceID == "" {
 		return
 	}
+	t.s.served.forget(out.DeviceID)
 	t.s.conf.Sightings.Note(out.DeviceID, func(sg *fleet.Sighting) {
 		if sg.Served != "" && sg.File == file {
 			sg.Served = ""

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"offhook/provisioning/family"
 )
@@ -57,6 +58,9 @@ func (s *Service) receive(q *inquiry, v *view, g grant) (Response, error) {
 	}
 	err := s.keep.write(v.device.ID, uploadName(up.Path, string(v.device.MAC)), q.Body, int64(limit))
 	switch {
+	case !s.deviceExists(v.device.ID): // it was deleted while the phone sent
+		s.dropUploads(v.device.ID)
+		return Response{}, ErrMethod
 	case errors.Is(err, ErrTooLarge):
 		s.note(q, v, "upload_refused", fmt.Sprintf("larger than the %d bytes allowed", limit), nil)
 		return Response{}, err
@@ -80,9 +84,70 @@ func uploadName(pattern, mac string) string {
 	}, strings.TrimLeft(name, "/."))
 }
 
+// Upload is a file that a device has sent, the last of its kind.
+type Upload struct {
+	Name      string
+	Size      int64 // bytes
+	At        time.Time
+	Transport string // http or tftp; "" where the family takes this name over both, or no longer
+}
+
+// Uploads lists what a device has sent, by name. The content is given to nobody over the network: it lies in the data
+// directory, for who may read there. The error is fleet.ErrNotFound for a device that does not exist.
+func (s *Service) Uploads(deviceID string) ([]Upload, error) {
+	v, err := s.glance(deviceID)
+	if err != nil || s.keep.dir == "" {
+		return nil, err
+	}
+	entries, err := os.ReadDir(s.keep.folder(deviceID))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list uploads: %w", err)
+	}
+	var out []Upload
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || strings.HasPrefix(e.Name(), ".") {
+			continue // one that is coming in, or has just been replaced
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list uploads: %w", err)
+		}
+		out = append(out, Upload{Name: e.Name(), Size: info.Size(), At: info.ModTime().UTC(), Transport: v.uploadedOver(e.Name())})
+	}
+	return out, nil
+}
+
+// uploadedOver is what the family says about the kind that is kept under name.
+func (v *view) uploadedOver(name string) string {
+	if v.family == nil {
+		return ""
+	}
+	proto := ""
+	for _, up := range v.family.Uploads {
+		switch {
+		case uploadName(up.Path, string(v.device.MAC)) != name:
+		case proto != "" && proto != up.Proto:
+			return ""
+		default:
+			proto = up.Proto
+		}
+	}
+	return proto
+}
+
+func (u uploads) folder(deviceID string) string { return filepath.Join(u.dir, "uploads", deviceID) }
+
+// drop removes everything that a device has sent.
+func (u uploads) drop(deviceID string) error {
+	if u.dir == "" || deviceID == "" {
+		return nil
+	}
+	return os.RemoveAll(u.folder(deviceID))
+}
+
 // write replaces a file whole or not at all.
 func (u uploads) write(deviceID, name string, body io.Reader, limit int64) error {
-	dir := filepath.Join(u.dir, "uploads", deviceID)
+	dir := u.folder(deviceID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
