@@ -36,6 +36,9 @@ func (a *app) wirePhones() error {
 		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Now: time.Now, Rand: rand.Reader, Key: key,
 		Advertise: a.advertise(), TrustedProxies: a.opts.TrustedProxies, Dir: a.opts.Data,
 	})
+	if err := a.phones.Sweep(); err != nil {
+		a.log.Error("uploads of devices that are gone not removed", "error", err)
+	}
 	a.stopping("learning", a.phones.Flush)
 	handler := provisioning.NewHTTP(a.phones)
 	a.http("http", a.listen.http, handler)
@@ -80,6 +83,7 @@ func (a *app) wireAdmin() error {
 	conf := admin.Config{
 		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Key: a.keys.admin, Now: time.Now, Rand: rand.Reader,
 		Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
+		Served: a.phones.Served, Uploads: a.uploads,
 		Ready: a.store.Ready, Metrics: a.metrics(),
 		SMTP: a.smtp(), Hooks: outbox.NewHookClient(a.opts.WebhookNetworks), PublicURL: a.opts.PublicURL,
 	}
@@ -131,6 +135,15 @@ func (a *app) files(deviceID string) ([]admin.File, error) {
 func (a *app) preview(deviceID, path string) ([]byte, string, error) {
 	body, f, err := a.phones.Preview(deviceID, path)
 	return body, f.ContentType, err
+}
+
+func (a *app) uploads(deviceID string) ([]admin.Upload, error) {
+	sent, err := a.phones.Uploads(deviceID)
+	out := make([]admin.Upload, 0, len(sent))
+	for _, u := range sent {
+		out = append(out, admin.Upload{Name: u.Name, Size: u.Size, UploadedAt: u.At})
+	}
+	return out, err
 }
 
 func (a *app) settings(deviceID string) ([]admin.Setting, error) {
