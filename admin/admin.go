@@ -51,6 +51,7 @@ type Config struct {
 
 	SMTP      outbox.SMTP  // how mail leaves; without a host none does
 	Hooks     *http.Client // calls webhooks; nil = public addresses alone
+	PhoneURL  string       // where phones fetch their files, for softphones that are told by hand; "" = nowhere
 	PublicURL string       // where users reach this server's pages, for links in mails; "" = mails have a code and no link
 
 	Ready   func() error // nil while requests can be served
@@ -197,6 +198,7 @@ func (a *api) routes() {
 	a.keyRoutes()
 	a.userActionRoutes()
 	a.invitationRoutes()
+	a.enrolRoutes()
 	a.importRoutes()
 	a.exportRoutes()
 	a.auditRoutes()

@@ -68,7 +68,7 @@ func TestFilters(t *testing.T) {
 		"/v1/users?extension_number=101&domain=example.test": 1, "/v1/devices": 2, "/v1/devices?assigned=true": 1, "/v1/devices?assigned=false": 1,
 		"/v1/devices?maker=zeta": 1, "/v1/devices?model=Z1": 1, "/v1/devices?mac_address=02-7E-7A-00-00-01": 1, "/v1/devices?q=spare": 1, "/v1/devices?q=02ac3e": 1,
 		"/v1/devices?provisioning_state=current": 0, "/v1/lines": 2, "/v1/lines?number=102": 1, "/v1/lines?domain=other.test": 0, "/v1/domains": 2, "/v1/domains?q=other": 1,
-		"/v1/models": 7, "/v1/models?maker=boom": 2, "/v1/models?device_type=conference": 1, "/v1/models?q=acme%20one": 2, "/v1/registrations": 0, "/v1/profiles": 0,
+		"/v1/models": 8, "/v1/models?maker=boom": 2, "/v1/models?device_type=conference": 1, "/v1/models?q=acme%20one": 2, "/v1/registrations": 0, "/v1/profiles": 0,
 	} {
 		if got := o.ok(200, "GET", query, "").list("items"); len(got) != want {
 			t.Errorf("%s: %d items, want %d", query, len(got), want)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"offhook/provisioning/fleet"
+	"offhook/provisioning/fleet/fleettest"
 )
 
 // described is what the test needs of openapi.json.
@@ -28,7 +29,7 @@ var bodies = map[string]string{
 	"assign-line": `{"line_id":"$line"}`, "replace-device": `{"mac_address":"02ac3ebbbbbb"}`, "adopt-device": `{"domain":"$domain"}`,
 	"create-domain": `{"name":"new.test"}`, "update-domain": `{"bundles":["x"]}`, "create-profile": `{"name":"X","domain":"$domain"}`, "update-profile": `{"name":"Y"}`,
 	"create-group": `{"name":"X","domain":"$domain"}`, "update-group": `{"name":"Y"}`, "create-dial-plan": `{"name":"X","domain":"$domain"}`, "update-dial-plan": `{"name":"Y"}`,
-	"create-webhook": `{"url":"https://hook.example.test/","domain":"$domain"}`, "update-webhook": `{"enabled":false}`,
+	"enrol-softphone": `{"app":"zsoft"}`, "create-webhook": `{"url":"https://hook.example.test/","domain":"$domain"}`, "update-webhook": `{"enabled":false}`,
 	"accept-invitation": `{"code":"x","password":"long enough"}`, "put-phone-number": `{"line_id":"$line"}`,
 	"resync-devices": `{"device_ids":["$device"]}`, "reboot-devices": `{"device_ids":["$device"]}`,
 	"create-api-key": `{"name":"X","scopes":["users:read"],"domains":["$domain"]}`,
@@ -73,14 +74,21 @@ func (o *office) tenant(domain, mac string) *strings.Replacer {
 	k := o.ok(201, "POST", "/v1/api-keys", `{"name":"K","scopes":["users:read"],"domains":["`+domain+`"]}`)
 	g := o.ok(201, "POST", "/v1/groups", `{"name":"G","domain":"`+domain+`"}`)
 	plan := o.ok(201, "POST", "/v1/dial-plans", `{"name":"D","domain":"`+domain+`"}`)
-	hook := o.ok(201, "POST", "/v1/webhooks", `{"url":"https://hook.example.com/","domain":"`+domain+`"}`)
-	called := o.ok(202, "POST", "/v1/webhooks/"+hook.str("id")+"/actions/test", "")
+	hook := o.ok(201, "POST", "/v1/webhooks", `{"url":"https://hook.example.com/","events":["none"],"domain":"`+domain+`"}`)
+	var called fleet.Delivery
+	fleettest.Update(o.t, o.store, func(tx *fleet.Tx) error {
+		d, err := tx.DomainByName(domain)
+		if err == nil {
+			called, err = tx.PutDelivery(fleet.Delivery{Kind: "webhook", Target: hook.str("id"), DomainID: d.ID, State: "done"})
+		}
+		return err
+	})
 	number := "+49301" + mac[6:]
 	o.ok(201, "PUT", "/v1/phone-numbers/"+number, `{"domain":"`+domain+`"}`)
 	o.sightings.Wait(fleet.Waiting{MAC: fleet.MAC(mac + "ff"), Peer: "10.0.0.9", LastSeen: o.clock.Now()})
 	return strings.NewReplacer("$user2", u2.str("id"), "$user", u.str("id"), "$line", u.str("lines.0.id"), "$device", u.str("devices.0.id"),
 		"$audit-event", o.ok(200, "GET", "/v1/audit-events?action=user.created&resource="+u.str("id"), "").str("items.0.id"),
-		"$group", g.str("id"), "$dial-plan", plan.str("id"), "$number", number, "$webhook", hook.str("id"), "$deliverie", called.str("id"),
+		"$group", g.str("id"), "$dial-plan", plan.str("id"), "$number", number, "$webhook", hook.str("id"), "$deliverie", called.ID,
 		"$profile", p.str("id"), "$api-key", k.str("id"), "$domain", domain, "$waiting", mac+"ff")
 }
 

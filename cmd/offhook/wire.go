@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -87,6 +88,8 @@ func (a *app) wireAdmin() error {
 		Ready: a.store.Ready, Metrics: a.metrics(),
 		SMTP: a.smtp(), Hooks: outbox.NewHookClient(a.opts.WebhookNetworks), PublicURL: a.opts.PublicURL,
 	}
+	reach := a.advertise()
+	conf.PhoneURL = cmp.Or(reach.HTTPS, reach.HTTP)
 	if a.registrar != nil {
 		conf.Registrations, conf.AuthFailing, conf.Notify = a.registrar.Registrations, a.registrar.AuthFailing, a.notify
 	}

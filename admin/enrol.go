@@ -1,0 +1,148 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strings"
+
+	"offhook/provisioning/family"
+	"offhook/provisioning/fleet"
+)
+
+type enrolInput struct {
+	ByID
+	Body *struct {
+		App string `json:"app,omitempty" nullable:"true" doc:"maker of the softphone, as in GET /v1/models?device_type=softphone; otherwise that of the last enrolment"`
+	} `required:"false"`
+}
+
+// enrolled is what the softphone is given, usually as a picture to scan.
+type enrolled struct {
+	DeviceID string   `json:"device_id"`
+	App      string   `json:"app"`
+	URL      string   `json:"url" doc:"the softphone's own address for its settings: a secret, shown this once and replaced by the next enrolment"`
+	Effects  []effect `json:"effects" nullable:"false"`
+}
+
+func (a *api) enrolRoutes() {
+	add(a, operation{method: http.MethodPost, path: "/v1/users/{id}/actions/enrol-softphone", id: "enrol-softphone", scope: "users:write",
+		summary: "Give a user's softphone the address of its settings; makes the softphone where there is none, and ends every address given before"}, a.enrolSoftphone)
+}
+
+// enrolSoftphone renews the device's access first, so that an address that went astray is good for nothing (R31, R86).
+func (a *api) enrolSoftphone(ctx context.Context, in *enrolInput) (*plain[enrolled], error) {
+	if err := a.allow(ctx, "devices:write"); err != nil {
+		return nil, err
+	}
+	app := ""
+	if in.Body != nil {
+		app = strings.ToLower(in.Body.App)
+	}
+	out := &plain[enrolled]{}
+	err := a.update(ctx, false, func(tx *fleet.Tx) error {
+		u, err := a.user(ctx, &tx.Snap, in.ID)
+		if err != nil {
+			return err
+		}
+		d, err := a.softphoneOf(tx, u, &out.Body)
+		if err != nil {
+			return err
+		}
+		if d, err = a.runs(d, app); err != nil {
+			return err
+		}
+		if d, err = tx.RenewAccess(d); err != nil {
+			return err
+		}
+		if d, err = tx.PutDevice(d); err != nil {
+			return err
+		}
+		out.Body.DeviceID, out.Body.App = d.ID, d.Maker
+		if out.Body.URL, err = a.addressOf(&tx.Snap, d); err != nil {
+			return err
+		}
+		_, err = tx.Audit(fleet.AuditEvent{Action: "device.address_revealed", Resource: d.ID, DomainID: d.DomainID})
+		return err
+	})
+	return out, err
+}
+
+// addressOf is where the device fetches its own file, by the token that stands for it.
+func (a *api) addressOf(s *fleet.Snap, d fleet.Device) (string, error) {
+	dom, err := s.Domain(d.DomainID)
+	if err != nil {
+		return "", err
+	}
+	base := cmp.Or(dom.Settings.ProvisioningURL, a.PhoneURL)
+	f, ok := a.Catalog.Catalog().Family(d.Maker)
+	if base == "" || !ok {
+		return "", conflictAt("", "enrolment-unsupported", "this server offers softphones no address: its HTTP listeners are off", "")
+	}
+	for _, named := range f.FilesOf(family.Model{}, string(d.MAC)) {
+		if named.File.Scope == "device" {
+			return strings.TrimSuffix(base, "/") + "/t/" + d.Token.Reveal() + "/" + strings.TrimPrefix(named.Path, "/"), nil
+		}
+	}
+	return "", conflictAt("", "enrolment-unsupported", "softphones of this maker fetch no settings; type them in, see reveal-secret", "")
+}
+
+// softphoneOf finds the user's softphone, or makes one on the user's first line.
+func (a *api) softphoneOf(tx *fleet.Tx, u fleet.User, out *enrolled) (fleet.Device, error) {
+	out.Effects = []effect{}
+	lineID := ""
+	for l := range tx.LinesOf(u.ID) {
+		for d := range tx.DevicesOn(l.ID) {
+			if d.Type == "softphone" {
+				return d, nil
+			}
+		}
+		lineID = cmp.Or(lineID, l.ID)
+	}
+	if u.Purpose == "call_routing" {
+		return fleet.Device{}, invalidAt("", "purpose-forbids-device", "a call-routing user only routes calls and has no softphone")
+	}
+	if lineID == "" {
+		l, err := tx.PutLine(fleet.Line{UserID: u.ID})
+		if err != nil {
+			return fleet.Device{}, err
+		}
+		lineID = l.ID
+	}
+	out.Effects = append(out.Effects, effect{Type: "billable_device", Quantity: 1})
+	return tx.PutDevice(fleet.Device{DomainID: u.DomainID, Type: "softphone", Name: u.DisplayName(), ProfileID: u.TemplateID, Lines: []fleet.DeviceLine{{Position: 1, LineID: lineID}}})
+}
+
+// runs sets which program the softphone is.
+func (a *api) runs(d fleet.Device, app string) (fleet.Device, error) {
+	app = cmp.Or(app, d.Maker)
+	apps := a.softphoneApps()
+	for _, f := range apps {
+		if f.ID == app {
+			if d.Maker != app {
+				d.Maker, d.Model, d.ModelSource, d.ModelSeen = app, "", "none", ""
+			}
+			return d, nil
+		}
+	}
+	var names []string
+	for _, f := range apps {
+		names = append(names, f.ID)
+	}
+	return d, invalidAt("/app", "app-unknown", "say which softphone it is, one of: "+strings.Join(names, ", "))
+}
+
+// softphoneApps are the makers of nothing but softphones.
+func (a *api) softphoneApps() []*family.Family {
+	var out []*family.Family
+	for _, f := range a.Catalog.Catalog().Families() {
+		soft := len(f.Models) > 0
+		for _, m := range f.Models {
+			soft = soft && m.Kind == "softphone"
+		}
+		if soft {
+			out = append(out, f)
+		}
+	}
+	return out
+}

@@ -1,0 +1,41 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestR86EnrolSoftphone gives an address that holds the device's token, makes the softphone where there is none, and ends
+// the address given before.
+func TestR86EnrolSoftphone(t *testing.T) {
+	o := newOffice(t, func(c *Config) { c.PhoneURL = "http://pbx.example.test:8080/" })
+	u := o.ok(201, "POST", "/v1/users", `{"first_name":"A"}`)
+	enrol := "/v1/users/" + u.str("id") + "/actions/enrol-softphone"
+	o.refused(422, "app-unknown", "/app", "POST", enrol, `{}`)
+	o.refused(422, "app-unknown", "/app", "POST", enrol, `{"app":"acme"}`)
+	first := o.ok(200, "POST", enrol, `{"app":"zsoft"}`)
+	first.want(t, map[string]string{"app": `"zsoft"`, "effects": `[{"quantity":1,"type":"billable_device"}]`})
+	d, err := o.store.Snap().Device(first.str("device_id"))
+	if err != nil || first.str("url") != "http://pbx.example.test:8080/t/"+d.Token.Reveal()+"/zsoft.xml" || d.Maker != "zsoft" || len(d.Lines) != 1 {
+		t.Errorf("%v %+v %v", first, d, err)
+	}
+	second := o.ok(200, "POST", enrol, "") // which program it is was said before
+	second.want(t, map[string]string{"device_id": jsonOf(t, d.ID), "effects": "[]"})
+	if second.str("url") == first.str("url") {
+		t.Error("the address before is still good")
+	}
+	if got := o.audited("&action=device.address_revealed"); len(got) != 2 {
+		t.Errorf("%d events in the audit log", len(got))
+	}
+	token := strings.Split(second.str("url"), "/")[4]
+	if all := string(o.send("GET", "/v1/audit-events?limit=500", "").body) + string(o.send("GET", "/v1/devices", "").body) + o.log.String(); strings.Contains(all, token) {
+		t.Error("the token is shown elsewhere")
+	}
+	clerk := o.keyed(`["users:write"]`, "")
+	o.refused(403, "insufficient-scope", "-", "POST", enrol, `{}`, clerk)
+	router := o.ok(201, "POST", "/v1/users", `{"first_name":"R","purpose":"call_routing"}`).str("id")
+	o.refused(422, "purpose-forbids-device", "", "POST", "/v1/users/"+router+"/actions/enrol-softphone", `{"app":"zsoft"}`)
+	off := newOffice(t)
+	id := off.ok(201, "POST", "/v1/users", `{"first_name":"A"}`).str("id")
+	off.refused(409, "enrolment-unsupported", "", "POST", "/v1/users/"+id+"/actions/enrol-softphone", `{"app":"zsoft"}`)
+}
