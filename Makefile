@@ -8,7 +8,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
 # The real programs that the tests talk to: command and the Debian package that brings it.
 PEERS := redis-server:redis-server sipp:sip-tester baresip:baresip-core linphonec:linphone-cli \
          tftp:tftp-hpa atftp:atftp curl:curl gcc:gcc patch:patch \
-         aiosmtpd:python3-aiosmtpd
+         aiosmtpd:python3-aiosmtpd svmap:sipvicious
 
 .PHONY: help
 help: ## Show this help.
@@ -25,6 +25,8 @@ run: build ## Build and serve, with everything kept under ./data.
 .PHONY: test
 test: peers check ## Everything that CI runs: style, generated files, and every test against real peers.
 	$(GO) test -race -shuffle=on -timeout 14m ./...
+	@echo; echo "Identification over real requests, and the requirement rows with their tests:"
+	@$(GO) test -count=1 -v -run '^(TestCases|TestRequirementRows)$$' ./provisioning/family ./admin | grep -vE '^(=== |--- |PASS|ok)'
 
 .PHONY: peers
 peers: ## Install the programs that the tests talk to (Debian), or name the packages that are missing.

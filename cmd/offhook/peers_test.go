@@ -77,7 +77,7 @@ func TestRealClientsAreRefused(t *testing.T) {
 func TestStorm(t *testing.T) {
 	s := startServer(t, "--log-level", "warn")
 	out, err := peer(t, filepath.Join(programs, "bootstorm"), "--create", "--admin", "http://"+s.addrs["admin"], "--admin-key", s.key,
-		"--domain", "example.test", "--http", "http://"+s.addrs["http"], "--phones", "1000", "--concurrency", "1000")
+		"--domain", "example.test", "--http", "http://"+s.addrs["http"], "--sip", s.addrs["sip"], "--phones", "1000", "--concurrency", "1000")
 	if err != nil {
 		t.Fatalf("bootstorm: %v\n%s", err, out)
 	}
