@@ -453,36 +453,11 @@ func TestFilesAndPreview(t *testing.T) {
 	if !strings.Contains(string(body), "password = ***") || f.ETag != served.ETag || f.ContentType != "text/plain; charset=utf-8" {
 		t.Errorf("preview %+v:\n%s", f, body)
 	}
-	if _, _, err := r.s.Preview(r.id, "other.cfg"); !errors.Is(err, ErrNotFound) {
+	if _, _, err := r.s.Preview(r.id, "other.cfg"); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("preview of no file: %v", err)
 	}
 	if _, err := r.s.Files("dev_nobody"); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("files of no device: %v", err)
-	}
-}
-
-func TestSettingsByLayer(t *testing.T) {
-	r := newRig(t)
-	r.change(func(d *fleet.Device) { d.Settings.AdminPassword = fleet.NewSecret("s3cret") })
-	all, err := r.s.Settings(r.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]EffectiveSetting{}
-	for _, e := range all {
-		got[e.Name] = e
-	}
-	for name, want := range map[string]EffectiveSetting{
-		"language":         {"language", "de", "domain"},
-		"register_expires": {"register_expires", 3600, "built-in"},
-		"admin_password":   {"admin_password", "***", "device"},
-	} {
-		if got[name] != want {
-			t.Errorf("%s: %+v, want %+v", name, got[name], want)
-		}
-	}
-	if _, ok := got["vlan"]; ok {
-		t.Error("a setting that no layer sets is listed")
 	}
 }
 

@@ -45,11 +45,6 @@ func (s *Service) phone(r records, f *family.Family, m family.Model) (p family.P
 	return p, leftOut(lines, keys, m), nil
 }
 
-// deviceSettings are the layers below the line: built-in, domain, profile, device.
-func deviceSettings(r records) fleet.Settings {
-	return fleet.BuiltIn().Over(r.domain.Settings).Over(r.profile.Settings).Over(r.device.Settings)
-}
-
 func (s *Service) commonPart(set fleet.Settings, plan fleet.DialPlan, f *family.Family, m family.Model) (family.Common, error) {
 	zone, err := s.zone(set.Timezone)
 	if err != nil {

@@ -126,7 +126,7 @@ func (s *Service) keepServed(q *inquiry, v *view, file family.File, got rendered
 
 // Served is a file as the device has it, with its secrets as ***, and since when. No time means that this is not known:
 // the device has never fetched it, or so long ago that it has been forgotten. The error is fleet.ErrNotFound for a device
-// that does not exist, and ErrNotFound for a name that it has no file under.
+// that does not exist, and for a name that it has no file under.
 func (s *Service) Served(deviceID, path string) (body []byte, since time.Time, err error) {
 	v, err := s.glance(deviceID)
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *Service) Served(deviceID, path string) (body []byte, since time.Time, e
 	}
 	file, ok := s.fileFor(v, path)
 	if !ok {
-		return nil, since, ErrNotFound
+		return nil, since, errNoSuchFile
 	}
 	f, ok := s.served.find(deviceID, file.Path)
 	if !ok {

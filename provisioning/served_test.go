@@ -65,7 +65,7 @@ func TestServed(t *testing.T) {
 	if _, _, err := r.s.Served("dev_none", file); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("no device: %v", err)
 	}
-	if _, _, err := r.s.Served(r.id, "/passwd"); !errors.Is(err, ErrNotFound) {
+	if _, _, err := r.s.Served(r.id, "/passwd"); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("no file of this name: %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package provisioning
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -23,15 +22,8 @@ type File struct {
 	ETag        string
 }
 
-// EffectiveSetting is one setting of a device, from the layer that it comes from. Secrets are ***.
-type EffectiveSetting struct {
-	Name  string // as in fleet.Settings' JSON
-	Value any
-	Layer string // built-in, domain, profile or device
-}
-
-// ErrNoFiles means that a device has no files: its maker is not known, or has no family.
-var ErrNoFiles = errors.New("the device has no files while its maker is not known")
+// errNoSuchFile is what an admin is told of a name that is none of a device's files.
+var errNoSuchFile = fmt.Errorf("file of the device: %w", fleet.ErrNotFound)
 
 // glance is the view of a device outside any request.
 func (s *Service) glance(deviceID string) (*view, error) {
@@ -43,14 +35,15 @@ func (s *Service) glance(deviceID string) (*view, error) {
 	return s.look(s.conf.Catalog.Catalog(), rev, d)
 }
 
-// Files lists what a device may fetch. The errors are fleet.ErrNotFound, ErrNoFiles and those of templates.
+// Files lists what a device may fetch: nothing while its maker is not known. The errors are fleet.ErrNotFound and those of
+// templates.
 func (s *Service) Files(deviceID string) ([]File, error) {
 	v, err := s.glance(deviceID)
 	if err != nil {
 		return nil, err
 	}
 	if v.family == nil {
-		return nil, ErrNoFiles
+		return nil, nil
 	}
 	var out []File
 	for _, named := range v.family.FilesOf(v.model, string(v.device.MAC)) {
@@ -66,8 +59,8 @@ func (s *Service) Files(deviceID string) ([]File, error) {
 	return out, nil
 }
 
-// Preview renders one file of a device with its secrets as ***. The errors are those of Files, and ErrNotFound for a name
-// that the device has no file under.
+// Preview renders one file of a device with its secrets as ***. The errors are those of Files; a name that the device has
+// no file under is fleet.ErrNotFound too.
 func (s *Service) Preview(deviceID, path string) ([]byte, File, error) {
 	v, err := s.glance(deviceID)
 	if err != nil {
@@ -75,9 +68,12 @@ func (s *Service) Preview(deviceID, path string) ([]byte, File, error) {
 	}
 	file, ok := s.fileFor(v, path)
 	if !ok {
-		return nil, File{}, ErrNotFound
+		return nil, File{}, errNoSuchFile
 	}
 	real, err := s.render(v, file)
+	if errors.Is(err, ErrNotFound) {
+		err = errNoSuchFile
+	}
 	if err != nil {
 		return nil, File{}, err
 	}
@@ -100,45 +96,6 @@ func (s *Service) masked(v *view, file family.File, real rendered) (body []byte,
 	}
 	body, err = v.catalog.RenderMasked(v.family, file, p)
 	return body, print, err
-}
-
-// Settings are the settings of a device that are set in any layer, with the highest layer that sets each.
-func (s *Service) Settings(deviceID string) ([]EffectiveSetting, error) {
-	v, err := s.glance(deviceID)
-	if err != nil {
-		return nil, err
-	}
-	var profile fleet.Profile
-	if v.device.ProfileID != "" {
-		if profile, err = s.conf.Store.Snap().Profile(v.device.ProfileID); err != nil {
-			return nil, fmt.Errorf("profile of device %s: %w", deviceID, err)
-		}
-	}
-	layers := []struct {
-		name string
-		set  fleet.Settings
-	}{{"built-in", fleet.BuiltIn()}, {"domain", v.domain.Settings}, {"profile", profile.Settings}, {"device", v.device.Settings}}
-	effective := reflect.ValueOf(deviceSettings(records{domain: v.domain, profile: profile, device: v.device}))
-	var out []EffectiveSetting
-	for i, field := range reflect.VisibleFields(effective.Type()) {
-		for _, layer := range slices.Backward(layers) {
-			if reflect.ValueOf(layer.set).Field(i).IsZero() {
-				continue
-			}
-			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-			out = append(out, EffectiveSetting{Name: name, Value: shown(effective.Field(i).Interface()), Layer: layer.name})
-			break
-		}
-	}
-	return out, nil
-}
-
-// shown masks a secret before anybody formats it.
-func shown(v any) any {
-	if secret, ok := v.(fleet.Secret); ok {
-		return secret.String()
-	}
-	return v
 }
 
 // version names what the device's own files hold now: the ETag, where it has one such file, else a hash over all. "" is
