@@ -27,6 +27,7 @@ const (
 // client is many phones behind a few sockets, driven by one goroutine: it polls, so that an answer costs it no wake-up.
 type client struct {
 	sockets []*socket
+	phones  []*phone
 	flights []flight // requests of the phase, by branch
 	base    uint32   // branch of the first one: late answers of the phase before are told apart
 	open    int      // requests without an answer
@@ -34,10 +35,9 @@ type client struct {
 }
 
 type socket struct {
-	conn   *net.UDPConn
-	batch  *ipv4.PacketConn
-	in     []ipv4.Message
-	phones []*phone
+	conn  *net.UDPConn
+	batch *ipv4.PacketConn
+	in    []ipv4.Message
 }
 
 // flight is one request.
@@ -64,9 +64,9 @@ func newClient(to string, o options, m model) (*client, error) {
 	}
 	for i := range o.Phones {
 		s := c.sockets[i%o.Sockets]
-		p := &phone{account: accountOf(i, m.OUI), agent: m.SIPAgent, host: s.conn.LocalAddr().String()}
+		p := &phone{account: accountOf(i, m.OUI), agent: m.SIPAgent, host: s.conn.LocalAddr().String(), socket: s}
 		p.challenged("")
-		s.phones = append(s.phones, p)
+		c.phones = append(c.phones, p)
 	}
 	return c, nil
 }
@@ -105,18 +105,11 @@ func (c *client) begin(want int) {
 	c.flights, c.open, c.want = c.flights[:0], 0, want
 }
 
-// send sends the next request: the i-th is of the i-th phone, round and round.
-func (c *client) send() error {
-	i := len(c.flights)
-	s := c.sockets[i%len(c.sockets)]
-	return c.sendFrom(s, s.phones[i/len(c.sockets)%len(s.phones)])
-}
-
-func (c *client) sendFrom(s *socket, p *phone) error {
+func (c *client) send(p *phone) error {
 	message := p.next(c.base + uint32(len(c.flights)))
 	c.flights = append(c.flights, flight{sent: time.Now().UnixNano(), phone: p})
 	c.open++
-	_, err := s.conn.Write(message)
+	_, err := p.socket.conn.Write(message)
 	return err
 }
 
@@ -152,10 +145,10 @@ func (c *client) answered(a answer, at int64) {
 	}
 }
 
-// paced sends n requests at a rate, whatever the server makes of them: each on its own, at random moments, as phones that
+// paced sends n requests of some phones in turn at a rate, whatever the server makes of them: each on its own, at random moments, as phones that
 // know nothing of one another do; the same moments for each server. Requests that are due by now go out at once; when the
 // client was held up the rest of the plan moves, so that the machine's hiccups do not become bursts.
-func (c *client) paced(ctx context.Context, n, rate int) error {
+func (c *client) paced(ctx context.Context, phones []*phone, n, rate int) error {
 	mean := float64(time.Second) / float64(rate)
 	longest := time.Duration(maxBacklog * mean)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -165,10 +158,11 @@ func (c *client) paced(ctx context.Context, n, rate int) error {
 			next = now.Add(-longest)
 		}
 		for ; !next.After(now) && len(c.flights) < n; next = next.Add(time.Duration(random.ExpFloat64() * mean)) {
-			if err := c.receive(c.sockets[len(c.flights)%len(c.sockets)]); err != nil {
+			p := phones[len(c.flights)%len(phones)]
+			if err := c.receive(p.socket); err != nil { // what came since its last request
 				return err
 			}
-			if err := c.send(); err != nil {
+			if err := c.send(p); err != nil {
 				return err
 			}
 		}
@@ -203,9 +197,9 @@ func (c *client) drain(ctx context.Context) error {
 // flatOut lets every socket wait for its answer and ask again at once, for a time.
 func (c *client) flatOut(ctx context.Context, length time.Duration) error {
 	asked := make([]int, len(c.sockets)) // the socket's flight
-	turns := make([]int, len(c.sockets))
+	turns := make([]int, len(c.sockets)) // its phone that is next: phone i is behind socket i modulo their number
 	for i := range asked {
-		asked[i] = -1
+		asked[i], turns[i] = -1, i
 	}
 	for end := time.Now().Add(length); time.Now().Before(end) && ctx.Err() == nil; {
 		sent := 0
@@ -217,10 +211,12 @@ func (c *client) flatOut(ctx context.Context, length time.Duration) error {
 				continue
 			}
 			asked[i] = len(c.flights)
-			if err := c.sendFrom(s, s.phones[turns[i]%len(s.phones)]); err != nil {
+			if err := c.send(c.phones[turns[i]]); err != nil {
 				return err
 			}
-			turns[i]++
+			if turns[i] += len(c.sockets); turns[i] >= len(c.phones) {
+				turns[i] = i
+			}
 			sent++
 		}
 		if sent == 0 {

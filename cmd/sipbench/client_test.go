@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -74,17 +75,17 @@ func TestPaced(t *testing.T) {
 	}))
 	c.begin(401)
 	began := time.Now()
-	if err := c.paced(t.Context(), o.Phones, 600); err != nil {
+	if err := c.paced(t.Context(), c.phones, o.Phones, 600); err != nil {
 		t.Fatal(err)
 	}
-	if r := c.result(); r.answered != o.Phones || !c.ready() {
+	if r := c.result(); r.answered != o.Phones || len(c.strangers()) > 0 {
 		t.Fatalf("%+v: want a nonce for each of %d phones", r, o.Phones)
 	}
 	if took := time.Since(began); took < 30*time.Millisecond {
 		t.Errorf("60 requests at 600 a second took %v", took)
 	}
 	c.begin(200)
-	if err := c.paced(t.Context(), o.Phones, 2000); err != nil {
+	if err := c.paced(t.Context(), c.phones, o.Phones, 2000); err != nil {
 		t.Fatal(err)
 	}
 	r := c.result()
@@ -94,12 +95,31 @@ func TestPaced(t *testing.T) {
 	if r.p50 <= 0 || r.p99 < r.p50 || r.p99 > time.Second {
 		t.Errorf("p50 %v, p99 %v", r.p50, r.p99)
 	}
-	for _, s := range c.sockets {
-		for _, p := range s.phones {
-			if p.sent != 2 || p.count != 1 {
-				t.Fatalf("phone %s sent %d requests, %d with the nonce; want 2 and 1", p.Number, p.sent, p.count)
-			}
+	for _, p := range c.phones {
+		if p.sent != 2 || p.count != 1 {
+			t.Fatalf("phone %s sent %d requests, %d with the nonce; want 2 and 1", p.Number, p.sent, p.count)
 		}
+	}
+}
+
+// TestChallenge holds that a phone that has a nonce is left alone while the others ask again: it would register.
+func TestChallenge(t *testing.T) {
+	addr := registrar(t, func(int) string {
+		t.Error("a phone registered while nonces were fetched")
+		return ""
+	})
+	c, _ := testClient(t, addr)
+	for i, p := range c.phones {
+		if i%3 > 0 {
+			p.challenged("old")
+		}
+	}
+	b := bench{progress: io.Discard}
+	if err := b.challenge(t.Context(), &meter{client: c, server: &process{name: "test"}}, false); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.strangers()); n > 0 {
+		t.Errorf("%d phones without a nonce", n)
 	}
 }
 
@@ -107,7 +127,7 @@ func TestPaced(t *testing.T) {
 func TestFlatOut(t *testing.T) {
 	c, o := testClient(t, registrar(t, func(int) string { return "200 OK" }))
 	c.begin(401)
-	if err := c.paced(t.Context(), o.Phones, 5000); err != nil {
+	if err := c.paced(t.Context(), c.phones, o.Phones, 5000); err != nil {
 		t.Fatal(err)
 	}
 	c.begin(200)
@@ -127,7 +147,7 @@ func TestNobodyThere(t *testing.T) {
 	}
 	c, _ := testClient(t, addr)
 	c.begin(401)
-	if err := c.paced(t.Context(), 60, 5000); err == nil || !strings.Contains(err.Error(), "refused") {
+	if err := c.paced(t.Context(), c.phones, 60, 5000); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("error %v, want connection refused", err)
 	}
 }
@@ -138,7 +158,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c.begin(401)
-	if err := c.paced(ctx, 1_000_000, 1); !errors.Is(err, context.Canceled) {
+	if err := c.paced(ctx, c.phones, 1_000_000, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 }

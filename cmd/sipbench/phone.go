@@ -56,6 +56,7 @@ func accountOf(i int, oui string) account {
 // length. That keeps the client cheap.
 type phone struct {
 	account
+	socket      *socket
 	agent, host string // host is what it sends from, with the port
 	message     []byte
 	branch, cseq, nc, response,
