@@ -116,6 +116,35 @@ func TestUnloggedChangesNothing(t *testing.T) {
 	}
 }
 
+// TestLaterIsNotToldBeforeItIsLogged: changes that wait for one write are there, but Settle says whether they may be told.
+func TestLaterIsNotToldBeforeItIsLogged(t *testing.T) {
+	s, lines := newStore(t, 2)
+	path := filepath.Join(t.TempDir(), "log")
+	table := open(t, path, s, time.Now)
+	later := func(contact string, cseq uint32) *Request {
+		r := request(contact, cseq, 600)
+		r.Later = true
+		return r
+	}
+	register(t, table, lines[0], later("sip:a@h", 1), Done)
+	register(t, table, lines[1], later("sip:b@h", 1), Done)
+	if table.log.Size() != 0 {
+		t.Error("each request writes for itself")
+	}
+	if err := table.Settle(); err != nil || table.log.Size() == 0 {
+		t.Fatalf("settle: %v, %d bytes", err, table.log.Size())
+	}
+	register(t, table, lines[0], later("sip:a@h", 2), Done)
+	if err := table.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if table.Settle() == nil || !table.failing.Load() {
+		t.Error("a change that is not in the log may be told")
+	}
+	register(t, table, lines[0], later("sip:a@h", 2), Unlogged)
+	register(t, table, lines[0], later("sip:a@h", 3), Unlogged)
+}
+
 func TestAFailedLogIsRewritten(t *testing.T) {
 	s, lines := newStore(t, 1)
 	path := filepath.Join(t.TempDir(), "log")

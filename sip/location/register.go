@@ -31,6 +31,7 @@ type Request struct {
 	Local     netip.Addr
 	Transport wire.Transport
 	Flow      uint64
+	Later     bool                                                    // the caller calls Settle before it answers, so that many requests share one write to the log
 	GRUU      func(dst []byte, aor, lineID string, b *Binding) []byte // appends parameters to a Contact of the answer; nil for none
 
 	Out []byte // Register appends the Contact lines of the answer
@@ -43,7 +44,7 @@ type Request struct {
 // Reset makes r ready for another request.
 func (r *Request) Reset() {
 	r.Contacts, r.All, r.CallID, r.CSeq, r.Path, r.UserAgent = r.store[:0], false, nil, 0, nil, nil
-	r.Source, r.Local, r.Transport, r.Flow, r.GRUU = netip.AddrPort{}, netip.Addr{}, wire.UDP, 0, nil
+	r.Source, r.Local, r.Transport, r.Flow, r.Later, r.GRUU = netip.AddrPort{}, netip.Addr{}, wire.UDP, 0, false, nil
 	r.Out, r.ops = r.Out[:0], r.ops[:0]
 }
 
@@ -187,6 +188,9 @@ func (a *Account) find(c *Contact) *Binding {
 // apply logs the planned steps as one record and then takes them.
 func (t *Table) apply(a *Account, r *Request, now int64) error {
 	if len(r.ops) == 0 {
+		if r.Later { // a retransmission: what the first one changed may be what the log did not take
+			return t.put()
+		}
 		return nil
 	}
 	r.rec.begin(a.LineID)
@@ -202,13 +206,20 @@ func (t *Table) apply(a *Account, r *Request, now int64) error {
 			r.rec.set(o.next)
 		}
 	}
-	if err := t.append(r.rec.buf); err != nil {
+	if err := t.write(r); err != nil {
 		return err
 	}
 	for i := range r.ops {
 		t.take(a, r, &r.ops[i], now)
 	}
 	return nil
+}
+
+func (t *Table) write(r *Request) error {
+	if r.Later {
+		return t.put(r.rec.buf)
+	}
+	return t.append(r.rec.buf)
 }
 
 // same reports whether nothing but times and CSeq changes.

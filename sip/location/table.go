@@ -367,6 +367,25 @@ func (t *Table) append(rec []byte) error {
 	return err
 }
 
+// put gives records to the log's next write; without any, it asks whether the log would take one.
+func (t *Table) put(recs ...[]byte) error {
+	err := t.log.Put(recs...)
+	if err != nil {
+		t.failing.Store(true)
+	}
+	return err
+}
+
+// Settle writes what requests with Later have changed. Only when it returns nil may their answers leave; after an error
+// the log takes nothing until it was rewritten.
+func (t *Table) Settle() error {
+	err := t.log.Flush()
+	if err != nil {
+		t.failing.Store(true)
+	}
+	return err
+}
+
 // expire drops what has run out of a locked account. It is not logged: a replay sees the same times.
 func (t *Table) expire(a *Account, now int64) {
 	for i := 0; i < len(a.bindings); {

@@ -18,6 +18,7 @@ func (l *Log) Rewrite(all func(put func(rec []byte) error) error) error {
 	defer l.rewrite.Unlock()
 	l.mu.Lock()
 	from, closed := l.end, l.closed
+	l.missed = false
 	l.mu.Unlock()
 	if closed {
 		return os.ErrClosed
@@ -54,6 +55,11 @@ func (l *Log) replace(s *snapshot, from int64, all func(func([]byte) error) erro
 	l.mu.Lock()
 	l.acquire()
 	last := l.end
+	if l.missed { // of accounts that the snapshot may show as they were before
+		l.release()
+		l.mu.Unlock()
+		return l.failed
+	}
 	l.mu.Unlock()
 	err := s.finish(l.file, to, last, l.path)
 	l.mu.Lock()

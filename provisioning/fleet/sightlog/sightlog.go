@@ -47,6 +47,7 @@ type Log struct {
 	free    []*batch
 	writing bool  // somebody writes to the file, without holding mu
 	failed  error // the disk did not take what was written; only a Rewrite heals that
+	missed  bool  // records of Put were lost since the last Rewrite began
 	closed  bool
 
 	rewrite sync.Mutex // one Rewrite at a time
@@ -59,6 +60,7 @@ type Log struct {
 type batch struct {
 	buf     []byte
 	waiters int
+	put     bool // holds records of Put: their changes were made already
 	done    bool
 	err     error
 	wake    sync.Cond
@@ -155,9 +157,7 @@ func (l *Log) Append(recs ...[]byte) error {
 		return os.ErrClosed
 	}
 	b := l.pending
-	for _, rec := range recs {
-		b.buf = appendRecord(b.buf, rec)
-	}
+	b.add(recs)
 	b.waiters++
 	for !b.done && l.writing {
 		b.wake.Wait()
@@ -172,6 +172,37 @@ func (l *Log) Append(recs ...[]byte) error {
 	return err
 }
 
+// Put adds records to what the next Append or Flush of anybody writes, in the order of the calls: many changes for the
+// price of one write. Who puts makes its change, and calls Flush before it tells anyone. Should that write fail, the log
+// takes nothing more until a Rewrite has saved what was changed. An error means that no record was added.
+func (l *Log) Put(recs ...[]byte) error {
+	for _, rec := range recs {
+		if len(rec) > MaxRecord {
+			return ErrTooLarge
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return os.ErrClosed
+	}
+	if l.failed != nil {
+		return l.failed
+	}
+	l.pending.add(recs)
+	l.pending.put = true
+	return nil
+}
+
+// Flush writes what was put. When it returns nil, all of it survives the process.
+func (l *Log) Flush() error { return l.Append() }
+
+func (b *batch) add(recs [][]byte) {
+	for _, rec := range recs {
+		b.buf = appendRecord(b.buf, rec)
+	}
+}
+
 // flush writes the pending batch. The first of those who wait for it does so for all.
 func (l *Log) flush() {
 	b := l.pending
@@ -183,6 +214,10 @@ func (l *Log) flush() {
 		_, err = file.WriteAt(b.buf, at)
 		l.mu.Lock()
 		l.written(file, len(b.buf), err)
+		if err != nil && b.put {
+			l.missed = true
+			l.failed = fmt.Errorf("changes that were made could not be written: %w", err)
+		}
 	}
 	b.done, b.err = true, err
 	b.wake.Broadcast()
@@ -234,7 +269,7 @@ func (l *Log) recycle(b *batch) {
 	if cap(b.buf) > keptBuffer || len(l.free) >= 4 {
 		return
 	}
-	b.buf, b.done, b.err = b.buf[:0], false, nil
+	b.buf, b.put, b.done, b.err = b.buf[:0], false, false, nil
 	l.free = append(l.free, b)
 }
 
