@@ -203,4 +203,5 @@ func (a *api) routes() {
 	a.exportRoutes()
 	a.auditRoutes()
 	a.webhookRoutes()
+	a.backupRoutes()
 }

@@ -35,6 +35,7 @@ func (o *office) mails(server *smtptest.Server, n int) []arrived {
 			o.t.Fatalf("%d mails have arrived, want %d", len(server.Mails(o.t)), n)
 		}
 	}
+	o.settled()
 	var out []arrived
 	for _, m := range server.Mails(o.t) {
 		subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
@@ -50,6 +51,16 @@ func (o *office) mails(server *smtptest.Server, n int) []arrived {
 	}
 	slices.SortFunc(out, func(x, y arrived) int { return strings.Compare(x.to, y.to) })
 	return out
+}
+
+// settled waits until nothing is on its way: what came of each delivery is written down.
+func (o *office) settled() {
+	o.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); len(o.ok(200, "GET", "/v1/deliveries?state=due", "").list("items")) > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			o.t.Fatal("something is still on its way")
+		}
+	}
 }
 
 var code = regexp.MustCompile(`(?m)^([0-9a-z]{20,})$`)

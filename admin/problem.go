@@ -98,7 +98,7 @@ func collect(err error, into *[]*fleet.FieldError) {
 func (a *api) fieldProblem(ctx context.Context, fields []*fleet.FieldError) *problem {
 	p := newProblem(http.StatusUnprocessableEntity, fields[0].Code, fields[0].Msg)
 	for _, f := range fields {
-		v := violation{Code: f.Code, Detail: f.Msg, Pointer: f.Path, Resource: a.linkTo(ctx, f.Ref)}
+		v := violation{Code: f.Code, Detail: f.Msg, Pointer: safePointer(f.Path), Resource: a.linkTo(ctx, f.Ref)}
 		p.Errors = append(p.Errors, v)
 		if f.Code != fields[0].Code && p.Status == http.StatusUnprocessableEntity {
 			p.Type, p.Title, p.Detail = "/problems/validation-failed", "Validation failed", "several fields need attention; see errors"
@@ -235,6 +235,18 @@ func pointerOf(location string) string {
 		b.WriteString("/" + part)
 	}
 	return b.String()
+}
+
+// safePointer cuts a pointer off where a name begins that the client made up: a map's key is as much what was sent as a value.
+func safePointer(pointer string) string {
+	kept := ""
+	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		if part = safeName(part); part == "" {
+			break
+		}
+		kept += "/" + part
+	}
+	return kept
 }
 
 // safeName returns s if it has the form of a property name, so that not even a key is echoed.
