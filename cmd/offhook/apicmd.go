@@ -16,13 +16,18 @@ import (
 	"time"
 )
 
+// apiFlags say how the admin API is reached.
+type apiFlags struct {
+	Server string `help:"Address of the admin API." default:"http://127.0.0.1:8081" placeholder:"URL"`
+	Key    string `help:"Admin key." env:"OFFHOOK_ADMIN_KEY" placeholder:"KEY"`
+	Data   string `help:"Data directory of the server; its file admin-key is read when no key is given." default:"./data" placeholder:"DIR"`
+}
+
 // nounCmd is `offhook user ...`, `offhook device ...` and so on: every operation of the API.
 type nounCmd struct {
-	Server string   `help:"Address of the admin API." default:"http://127.0.0.1:8081" placeholder:"URL"`
-	Key    string   `help:"Admin key." env:"OFFHOOK_ADMIN_KEY" placeholder:"KEY"`
-	Data   string   `help:"Data directory of the server; its file admin-key is read when no key is given." default:"./data" placeholder:"DIR"`
-	JSON   bool     `name:"json" help:"Print the answer as JSON."`
-	Args   []string `arg:"" optional:"" passthrough:"" help:"VERB [ID] [name=value ...]; a dot reaches into an object: deskphone.new.mac_address=001565abcdef. --first-name X is the same as first_name=X. @FILE is the whole body."`
+	apiFlags
+	JSON bool     `name:"json" help:"Print the answer as JSON."`
+	Args []string `arg:"" optional:"" passthrough:"" help:"VERB [ID] [name=value ...]; a dot reaches into an object: deskphone.new.mac_address=001565abcdef. --first-name X is the same as first_name=X. @FILE is the whole body."`
 
 	noun string
 	ops  []operation
@@ -251,7 +256,7 @@ func (c *nounCmd) do(ctx context.Context, in call) ([]byte, error) {
 	return answer, nil
 }
 
-func (c *nounCmd) request(ctx context.Context, in call) (*http.Request, error) {
+func (c *apiFlags) request(ctx context.Context, in call) (*http.Request, error) {
 	body, err := in.bytes()
 	if err != nil {
 		return nil, err

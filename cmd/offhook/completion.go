@@ -19,7 +19,7 @@ func (c *completionCmd) Run(s std) error {
 	if err != nil {
 		return err
 	}
-	commands := []string{"serve", "identify", "families", "check", "restore", "completion"}
+	commands := []string{"serve", "identify", "families", "check", "backup", "restore", "completion"}
 	verbs := map[string][]string{}
 	var nouns []string
 	for _, o := range ops {

@@ -123,7 +123,7 @@ func (s *server) start() {
 }
 
 // kill ends the process with a signal and waits for it.
-func (s *server) kill(sig syscall.Signal) {
+func (s *server) kill(sig os.Signal) {
 	if s.cmd.Process == nil {
 		return
 	}

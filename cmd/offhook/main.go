@@ -50,6 +50,7 @@ type cli struct {
 	Families familiesCmd `cmd:"" help:"List makers, models and files, and where each comes from."`
 	Check    checkCmd    `cmd:"" help:"Check a directory of phone templates."`
 
+	Backup     backupCmd     `cmd:"" help:"Write everything that a running server keeps into a file."`
 	Restore    restoreCmd    `cmd:"" help:"Fill an empty data directory from a backup."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
