@@ -106,7 +106,7 @@ var errTaken = errors.New("the enrolment window is closed")
 // enrol closes the device's enrolment window before the answer leaves: of all who ask at once, one gets the file.
 func (s *Service) enrol(q *inquiry, v *view) error {
 	now := q.now
-	err := s.conf.Store.Update(q.ctx, func(tx *fleet.Tx) error {
+	err := s.conf.Store.Update(byPhone(q.ctx, "enrol"), func(tx *fleet.Tx) error {
 		d, err := tx.Device(v.device.ID)
 		if err != nil {
 			return err

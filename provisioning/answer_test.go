@@ -482,3 +482,19 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("identity %+v", got)
 	}
 }
+
+// TestAuditNamesThePhone: what a phone causes is told apart from what an admin or the system does.
+func TestAuditNamesThePhone(t *testing.T) {
+	r := newRig(t)
+	r.mustGet(file, agent, outside)
+	r.flush()
+	done := map[string]int{}
+	for e := range r.store.Snap().AuditEvents("") {
+		if e.Resource == r.id {
+			done[e.Actor+" "+e.Operation]++
+		}
+	}
+	if done["phone enrol"] != 1 || done["phone learn"] != 1 {
+		t.Errorf("the audit log has %v for the device, want one enrolment and one learnt model by the phone", done)
+	}
+}

@@ -241,7 +241,7 @@ func (s *Service) writeFacts(ctx context.Context) error {
 		return nil
 	}
 	var events map[string][]fleet.Event
-	err := s.conf.Store.Update(ctx, func(tx *fleet.Tx) error {
+	err := s.conf.Store.Update(byPhone(ctx, "learn"), func(tx *fleet.Tx) error {
 		events = map[string][]fleet.Event{} // the function may run again
 		for id, f := range batch {
 			if err := s.record(tx, id, f, events); err != nil {
@@ -259,6 +259,11 @@ func (s *Service) writeFacts(ctx context.Context) error {
 		s.conf.Sightings.Note(id, nil, list...)
 	}
 	return nil
+}
+
+// byPhone says in the audit log that no person did this.
+func byPhone(ctx context.Context, action string) context.Context {
+	return fleet.WithActor(ctx, fleet.Actor{Name: "phone", Action: action})
 }
 
 // record writes one device. One that is gone, or that the facts do not fit, is left out: the others are not to blame.
