@@ -28,6 +28,8 @@ type worker struct {
 	tag     [16]byte
 	scratch []byte
 	proven  bool // the source is known to receive what is sent to it
+	later   bool // settle is called before answers leave
+	changed bool // something waits for settle
 }
 
 func (s *Server) newWorker() *worker {

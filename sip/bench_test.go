@@ -91,6 +91,25 @@ func TestHotPathAllocations(t *testing.T) {
 	}
 }
 
+// TestAnswersWaitForTheLog: a 200 that stands ready may leave only when what it says was written.
+func TestAnswersWaitForTheLog(t *testing.T) {
+	h := newHot(t)
+	h.w.later = true
+	h.answer(t, h.refresh(), "200")
+	if !h.w.settle() || h.w.changed {
+		t.Fatal("what could be written is not settled")
+	}
+	if !h.w.settle() {
+		t.Fatal("nothing waits, and is not settled")
+	}
+	h.answer(t, h.refresh(), "200")
+	h.r.ends() // closes the log
+	if h.w.settle() {
+		t.Error("an answer may leave although the log did not take the change")
+	}
+	h.answer(t, h.refresh(), "500")
+}
+
 func BenchmarkRefresh(b *testing.B) {
 	h := newHot(b)
 	var batch [][]byte

@@ -41,6 +41,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 	outcome, err := w.s.table.Register(account, &w.req)
 	switch outcome {
 	case location.Done:
+		w.changed = w.later
 		return w.registered(in)
 	case location.Late:
 		return w.reply(in, 500, "CSeq Out of Order")
@@ -51,6 +52,20 @@ func (w *worker) register(in *transport.Inbound) []byte {
 	}
 	w.s.log.Error("registration could not be logged", "line", account.LineID, "error", err)
 	return w.reply(in, 500, "Server Internal Error")
+}
+
+// settle makes sure that no phone is told of a change that a kill could undo: one write for all that came together. What
+// is not answered because the log failed is asked again, and gets its 500 then.
+func (w *worker) settle() bool {
+	if !w.changed {
+		return true
+	}
+	w.changed = false
+	if err := w.s.table.Settle(); err != nil {
+		w.s.log.Error("registrations could not be logged", "error", err)
+		return false
+	}
+	return true
 }
 
 // overloaded sends a phone that is not registered away for a while, each for another one (RFC 3261 section 21.5.4). Phones
@@ -85,7 +100,7 @@ func (w *worker) request(in *transport.Inbound) {
 	r.Reset()
 	r.CallID, r.CSeq = m.Value(wire.CallID), m.CSeq
 	r.UserAgent = clip(m.Value(wire.UserAgent), 200)
-	r.Source, r.Local, r.Transport = in.Source, in.Local, in.Transport
+	r.Source, r.Local, r.Transport, r.Later = in.Source, in.Local, in.Transport, w.later
 	if in.Conn != nil {
 		r.Flow = in.Conn.ID
 	}

@@ -159,8 +159,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if s.udp != nil {
 		w := s.newWorker()
+		w.later = true
 		run("udp", func() error {
-			return s.udp.Serve(func(in *transport.Inbound) ([]byte, netip.AddrPort) { return s.datagram(w, in) })
+			return s.udp.Serve(func(in *transport.Inbound) ([]byte, netip.AddrPort) { return s.datagram(w, in) }, w.settle)
 		})
 	}
 	for _, l := range s.listeners() {

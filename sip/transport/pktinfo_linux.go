@@ -5,7 +5,14 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 )
+
+// rest sleeps in the kernel: the runtime's timers know no less than a millisecond when nothing else is to be done.
+func rest(d time.Duration) {
+	ts := syscall.NsecToTimespec(d.Nanoseconds())
+	_ = syscall.Nanosleep(&ts, nil) // a signal that ends it early does no harm
+}
 
 // askDestination makes the kernel tell where each datagram was sent to.
 func askDestination(conn *net.UDPConn) error {

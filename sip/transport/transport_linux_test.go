@@ -3,8 +3,10 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -26,6 +28,44 @@ func TestControlMessages(t *testing.T) {
 			t.Errorf("%s was written as %s", a, got)
 		}
 	}
+}
+
+// TestReadBuffer: a socket of one address must hold the same burst as one of all addresses.
+func TestReadBuffer(t *testing.T) {
+	var sizes []int
+	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0"} {
+		pc, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := readBuffer(t, pc)
+		u, err := NewUDP(pc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer u.Close()
+		if sizes = append(sizes, readBuffer(t, pc)); sizes[len(sizes)-1] <= before {
+			t.Errorf("%s: the read buffer stays at %d bytes", addr, before)
+		}
+	}
+	if sizes[0] != sizes[1] {
+		t.Errorf("read buffers are of %d bytes", sizes)
+	}
+}
+
+func readBuffer(t *testing.T, pc net.PacketConn) int {
+	t.Helper()
+	raw, err := pc.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, failed := 0, error(nil)
+	if err := raw.Control(func(fd uintptr) {
+		size, failed = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF)
+	}); err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+	return size
 }
 
 func FuzzControlMessages(f *testing.F) {

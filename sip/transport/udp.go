@@ -27,6 +27,8 @@ func NewUDP(pc net.PacketConn) (*UDP, error) {
 		return nil, errors.New("the UDP socket must be a *net.UDPConn")
 	}
 	u := &UDP{conn: conn}
+	// A burst of phones after a power cut should wait in the kernel rather than be lost; less is no reason not to start.
+	_ = conn.SetReadBuffer(4 << 20)
 	local, err := netip.ParseAddrPort(conn.LocalAddr().String())
 	if err != nil || !local.Addr().IsUnspecified() {
 		return u, nil
@@ -35,13 +37,15 @@ func NewUDP(pc net.PacketConn) (*UDP, error) {
 	if err := askDestination(conn); err != nil {
 		return nil, fmt.Errorf("udp socket: %w", err)
 	}
-	// A burst of phones after a power cut should wait in the kernel rather than be lost; less is no reason not to start.
-	_ = conn.SetReadBuffer(4 << 20)
 	return u, nil
 }
 
 // batchSize is how many datagrams one system call may bring or take: after a power cut they come in crowds.
 const batchSize = 32
+
+// Rounds that follow each other within crowded are a crowd: then a pause of gather lets datagrams come together, because
+// waking up for each costs more than answering it. A round that brought enough is followed by the next at once.
+const crowded, gather, enough = time.Millisecond, 400 * time.Microsecond, batchSize / 4
 
 // batchConn is what golang.org/x/net/ipv4 and ipv6 make of a socket.
 type batchConn interface {
@@ -75,9 +79,11 @@ func (u *UDP) newBatch() *batch {
 // Datagrams handles datagrams one at a time: the order of arrival is the order of effect. out is good until the next one.
 type Datagrams func(in *Inbound) (out []byte, to netip.AddrPort)
 
-// Serve reads and answers until the socket is closed.
-func (u *UDP) Serve(handle Datagrams) error {
+// Serve reads and answers until the socket is closed. settle runs before the answers to what one system call brought leave;
+// if it reports false, none of them does: the phones ask again.
+func (u *UDP) Serve(handle Datagrams, settle func() bool) error {
 	b := u.newBatch()
+	var last time.Time
 	for {
 		n, err := b.conn.ReadBatch(b.in, 0)
 		if errors.Is(err, net.ErrClosed) {
@@ -93,7 +99,14 @@ func (u *UDP) Serve(handle Datagrams) error {
 				answers++
 			}
 		}
-		b.send(answers)
+		if settle() {
+			b.send(answers)
+		}
+		now := time.Now()
+		if now.Sub(last) < crowded && n < enough {
+			rest(gather)
+		}
+		last = now
 	}
 }
 
@@ -134,12 +147,12 @@ func (u *UDP) answerSlot(handle Datagrams, b *batch, slot, answer int) bool {
 // send sends what there is. What a network does not take, the phone asks for again: one bad address does not keep the
 // other answers back.
 func (b *batch) send(answers int) {
-	for rest := b.out[:answers]; len(rest) > 0; {
-		n, err := b.conn.WriteBatch(rest, 0)
+	for left := b.out[:answers]; len(left) > 0; {
+		n, err := b.conn.WriteBatch(left, 0)
 		if err != nil || n == 0 {
 			n = max(n, 0) + 1
 		}
-		rest = rest[min(n, len(rest)):]
+		left = left[min(n, len(left)):]
 	}
 }
 
