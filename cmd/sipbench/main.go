@@ -86,7 +86,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.IntVar(&o.Sockets, "sockets", 50, "sources that the phones send from, each an address of its own; at most 250")
 	f.IntVar(&o.NewRate, "new-rate", 4_000, "phones a second that register anew")
 	rates := f.String("rates", "5000,10000,15000", "refreshes a second, one phase each")
-	f.DurationVar(&o.Phase, "phase", 3*time.Second, "length of a phase")
+	f.DurationVar(&o.Phase, "phase", 2500*time.Millisecond, "length of a phase")
 	f.IntVar(&o.Rounds, "rounds", 3, "rounds; medians are printed")
 	f.IntVar(&o.Conns, "conns", 16, "HTTP connections at once")
 	f.StringVar(&o.Only, "only", "", "register or http; default: both")

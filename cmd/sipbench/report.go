@@ -178,6 +178,7 @@ func (r *report) memory(b *strings.Builder) {
 type target struct {
 	what      string
 	seen, max float64
+	unjudged  bool
 }
 
 // targets holds the figures against what the product promises, the worst of the paced rates each. CPU flat out is no
@@ -187,7 +188,10 @@ func (r *report) targets(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, g := range r.goals() {
 		verdict := "met"
-		if g.seen > g.max {
+		switch {
+		case g.unjudged:
+			verdict = "not judged: there was no such phase"
+		case g.seen > g.max:
 			verdict = "MISSED"
 		}
 		fmt.Fprintf(t, "%s\t%s\tat most %s\t%s\n", g.what, number(g.seen), number(g.max), verdict)
@@ -197,28 +201,38 @@ func (r *report) targets(b *strings.Builder) {
 
 func (r *report) goals() []target {
 	fresh := series{"new", r.o.NewRate, "offhook"}
+	anew, _ := r.ratio(fresh, "kamailio")
+	paced := []series{fresh}
 	var ofKamailio, ofEcho float64
-	var extra int
 	for _, rate := range r.o.Rates {
 		s := series{"refresh", rate, "offhook"}
 		k, _ := r.ratio(s, "kamailio")
 		e, _ := r.ratio(s, "echo")
 		ofKamailio, ofEcho = max(ofKamailio, k), max(ofEcho, e)
-		if r.total(series{"refresh", rate, "kamailio"}, lost) == 0 {
-			extra += r.total(s, lost)
+		paced = append(paced, s)
+	}
+	lost, phases := r.lostBeside("kamailio", paced)
+	return []target{
+		{what: "CPU per refresh, of Kamailio's", seen: ofKamailio, max: 0.33},
+		{what: "CPU per refresh, of the echo's", seen: ofEcho, max: 3},
+		{what: "CPU per new binding, of Kamailio's", seen: anew, max: 0.6},
+		{what: "bytes per binding", seen: float64(median(r.grown[settledName])), max: 1024},
+		{what: fmt.Sprintf("lost in the %d phases where Kamailio lost none", phases), seen: float64(lost), unjudged: phases == 0},
+	}
+}
+
+// lostBeside sums what was lost in the phases of which a peer lost nothing in the same round.
+func (r *report) lostBeside(peer string, all []series) (sum, phases int) {
+	for _, s := range all {
+		other := r.phases[series{s.kind, s.rate, peer}]
+		for i, p := range r.phases[s] {
+			if i < len(other) && other[i].lost == 0 {
+				sum += p.lost
+				phases++
+			}
 		}
 	}
-	if r.total(series{"new", r.o.NewRate, "kamailio"}, lost) == 0 {
-		extra += r.total(fresh, lost)
-	}
-	anew, _ := r.ratio(fresh, "kamailio")
-	return []target{
-		{"CPU per refresh, of Kamailio's", ofKamailio, 0.33},
-		{"CPU per refresh, of the echo's", ofEcho, 3},
-		{"CPU per new binding, of Kamailio's", anew, 0.6},
-		{"bytes per binding", float64(median(r.grown[settledName])), 1024},
-		{"requests lost where Kamailio lost none", float64(extra), 0},
-	}
+	return sum, phases
 }
 
 func (r *report) web(b *strings.Builder) {
