@@ -28,7 +28,6 @@ var arrows = map[string][]string{
 	"sip/guard":                       {"sip/transport"},
 	"sip/outgoing":                    {"sip/transport", "sip/wire"},
 	"sip/stun":                        nil,
-	"sip/bench":                       {"provisioning/fleet", "sip", "sip/digest"},
 	"sip/digest":                      {"sip/wire"},
 	"sip/location":                    {"provisioning/fleet", "provisioning/fleet/sightlog", "sip/digest", "sip/wire"},
 	"sip/wire":                        nil,
