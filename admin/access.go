@@ -32,17 +32,24 @@ func (a *api) authenticate(r *http.Request) (caller, bool) {
 	key = strings.TrimSpace(key)
 	got, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(a.Key.Reveal()))
 	if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
-		return caller{name: "admin-key", scopes: []string{everything}}, true
+		return caller{name: firstKey, scopes: []string{everything}}, true
 	}
 	k, err := a.Store.Snap().APIKeyByText(key)
 	if err != nil || k.Expired(a.Now()) {
 		return caller{}, false
 	}
+	return callerWith(k), true
+}
+
+// firstKey is the name of the first admin key.
+const firstKey = "admin-key"
+
+func callerWith(k fleet.APIKey) caller {
 	c := caller{name: k.ID, scopes: k.Scopes}
 	if len(k.DomainIDs) > 0 {
 		c.domains = k.DomainIDs
 	}
-	return c, true
+	return c
 }
 
 func (c caller) sees(domainID string) bool {

@@ -114,6 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 // How long is kept what has had its time. The audit log is kept for good.
 const (
 	deliveryAge = 7 * 24 * time.Hour
+	jobAge      = 7 * 24 * time.Hour
 	feedAge     = 30 * 24 * time.Hour
 )
 
@@ -126,7 +127,8 @@ func (a *api) keepHouse(ctx context.Context) {
 			_, replays := tx.PruneIdempotency(tx.Now().Add(-replayAge))
 			_, sent := tx.PruneDeliveries(tx.Now().Add(-deliveryAge))
 			_, told := tx.PruneFeed(tx.Now().Add(-feedAge))
-			return errors.Join(replays, sent, told)
+			_, worked := tx.PruneJobs(tx.Now().Add(-jobAge))
+			return errors.Join(replays, sent, told, worked)
 		})
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("old records were not removed", "error", err)
@@ -154,7 +156,7 @@ func New(c Config) (*Server, error) {
 	router.SkipClean(true) // a cleaned path would be answered with a redirect, which drops a POST's body
 	router.NotFoundHandler = a.missing(router)
 	router.MethodNotAllowedHandler = router.NotFoundHandler
-	a.jobs = newJobs(a.log, c.Now, c.Rand)
+	a.jobs = newJobs(a)
 	var err error
 	if a.outbox, err = outbox.New(outbox.Config{Log: c.Log, Store: c.Store, Now: c.Now, SMTP: c.SMTP, Hooks: c.Hooks}); err != nil {
 		return nil, fmt.Errorf("admin: %w", err)

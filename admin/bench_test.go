@@ -52,6 +52,7 @@ func BenchmarkCreateUser(b *testing.B) {
 			b.Fatalf("%d %s", w.Code, w.Body)
 		}
 	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }
 
 // BenchmarkGetDevice is one GET /v1/devices/{id} among 10,000, and BenchmarkWalkDevices all of them by cursor.
@@ -68,6 +69,7 @@ func BenchmarkGetDevice(b *testing.B) {
 			b.Fatal(w.Code)
 		}
 	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }
 
 // BenchmarkWalkDevices lists 10,000 devices by pages of 500.
@@ -90,6 +92,7 @@ func BenchmarkWalkDevices(b *testing.B) {
 			b.Fatalf("%d devices, want %d", n, len(ids))
 		}
 	}
+	b.ReportMetric(float64(b.N)*float64(len(ids))/b.Elapsed().Seconds(), "devices/s")
 }
 
 func get(h *Server, path string) *httptest.ResponseRecorder {

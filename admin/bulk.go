@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -43,43 +45,57 @@ type bulkInput struct {
 type eventOf func(*family.Family, family.Model) string
 
 func (a *api) bulkRoutes() {
-	message := func(verb, summary string, event eventOf) {
+	message := func(verb, summary string) {
 		op := operation{method: http.MethodPost, path: "/v1/devices/actions/" + verb, id: verb + "-devices", scope: "devices:write", status: http.StatusAccepted, summary: summary}
 		add(a, op, func(ctx context.Context, in *bulkInput) (*made[job], error) {
-			return a.messageMany(ctx, in, "device-"+verb, event)
+			return a.messageMany(ctx, in, "device-"+verb)
 		})
 	}
-	message("resync", "Make many phones fetch their configuration, as a job at a measured pace", (*family.Family).ResyncEvent)
-	message("reboot", "Restart many phones, as a job at a measured pace", (*family.Family).RebootEvent)
+	message("resync", "Make many phones fetch their configuration, as a job at a measured pace")
+	message("reboot", "Restart many phones, as a job at a measured pace")
 }
 
 // messageMany settles now which devices are meant, and leaves the rest to a job. A dry run says what would be sent to whom.
-func (a *api) messageMany(ctx context.Context, in *bulkInput, kind string, event eventOf) (*made[job], error) {
+func (a *api) messageMany(ctx context.Context, in *bulkInput, kind string) (*made[job], error) {
 	ids, err := a.meant(ctx, in.Body)
 	if err != nil {
 		return nil, err
 	}
 	if !in.DryRun {
-		if err := a.record(ctx, fleet.AuditEvent{Action: "device.messaged", Detail: kind + " to " + strconv.Itoa(len(ids)) + " devices"}); err != nil {
+		event := fleet.AuditEvent{Action: "device.messaged", Detail: kind + " to " + strconv.Itoa(len(ids)) + " devices"}
+		if err := a.record(withTicket(ctx, nil), event); err != nil {
 			return nil, err
 		}
 	}
-	j, err := a.jobs.add(ctx, laneMessages, job{Kind: kind, DryRun: in.DryRun, Total: len(ids)}, func(ctx context.Context, p *progress) error {
-		pace := rate.NewLimiter(messagesPerSecond, 1)
-		for i, id := range ids {
-			if !in.DryRun {
-				if err := pace.Wait(ctx); err != nil {
-					return err
-				}
-			}
-			p.done([]verdict{a.messageOne(ctx, i+1, id, event, in.DryRun)})
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	return a.jobs.add(ctx, fleet.Job{Kind: kind, DryRun: in.DryRun, Total: len(ids)}, ids)
+}
+
+// runMessages reaches one device after another. A crash between a message and its verdict sends that one again.
+func (a *api) runMessages(ctx context.Context, j fleet.Job, input string) error {
+	var ids []string
+	if err := json.Unmarshal([]byte(input), &ids); err != nil {
+		return fmt.Errorf("messages: %w", err)
 	}
-	return &made[job]{Status: http.StatusAccepted, Location: "/v1/jobs/" + j.ID, Body: j}, nil
+	event := (*family.Family).ResyncEvent
+	if j.Kind == "device-reboot" {
+		event = (*family.Family).RebootEvent
+	}
+	pace := rate.NewLimiter(messagesPerSecond, 1)
+	for i, id := range ids {
+		if rowDone(a.snaps(), j.ID, i+1) {
+			continue
+		}
+		if !j.DryRun {
+			if err := pace.Wait(ctx); err != nil {
+				return err
+			}
+		}
+		v := a.messageOne(ctx, i+1, id, event, j.DryRun)
+		if err := a.update(ctx, false, func(tx *fleet.Tx) error { return keep(tx, j.ID, []verdict{v}) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *api) messageOne(ctx context.Context, row int, id string, event eventOf, dry bool) verdict {

@@ -2,11 +2,13 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
-	"time"
 
 	"offhook/provisioning/fleet"
 )
@@ -44,17 +46,14 @@ func (a *api) createImport(ctx context.Context, in *importInput) (*made[job], er
 	if err != nil && in.Domain != "" {
 		return nil, err
 	}
-	// From here on the rows are on their way: the same request must not send them again, whatever becomes of this process.
-	if err := a.update(ctx, in.DryRun, func(*fleet.Tx) error { return nil }); err != nil {
-		return nil, err
-	}
-	j, err := a.jobs.add(ctx, laneImports, job{Kind: "user-import", Domain: d.Name, DryRun: in.DryRun, Total: len(s.rows), Warnings: s.warnings}, func(ctx context.Context, p *progress) error {
-		return a.runImport(ctx, d.Name, s.rows, in.DryRun, p)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &made[job]{Status: http.StatusAccepted, Location: "/v1/jobs/" + j.ID, Body: j}, nil
+	return a.jobs.add(ctx, fleet.Job{Kind: "user-import", DomainID: d.ID, DryRun: in.DryRun, Total: len(s.rows), Detail: texts(s.warnings)},
+		importOrder{Domain: d.Name, Sheet: in.RawBody})
+}
+
+// importOrder is what an import is to do, as its job keeps it.
+type importOrder struct {
+	Domain string `json:"domain"`
+	Sheet  []byte `json:"sheet"` // as it was sent
 }
 
 // importRow is one row, read and checked as far as that goes without the store.
@@ -67,23 +66,32 @@ type importRow struct {
 
 // runImport gives every row a verdict. A dry run does all rows in one transaction and takes it back, so that a row is judged
 // against those before it, as it will be.
-func (a *api) runImport(ctx context.Context, domain string, rows []sheetRow, dry bool, p *progress) error {
+func (a *api) runImport(ctx context.Context, j fleet.Job, input string) error {
+	var order importOrder
+	if err := json.Unmarshal([]byte(input), &order); err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	sheet, err := readSheet(order.Sheet)
+	if err != nil {
+		return err
+	}
+	s := a.snaps()
+	rows := slices.DeleteFunc(sheet.rows, func(r sheetRow) bool { return rowDone(s, j.ID, r.line) })
 	size := importChunk
-	if dry {
+	if j.DryRun {
 		size = max(len(rows), 1)
 	}
-	for len(rows) > 0 {
-		n := min(size, len(rows))
-		chunk := make([]importRow, n)
-		for i, r := range rows[:n] {
-			chunk[i] = a.prepare(ctx, r, domain, dry)
-		}
-		verdicts, err := a.importRows(ctx, chunk, dry)
-		if err != nil {
+	for chunk := range slices.Chunk(rows, size) {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p.done(verdicts)
-		rows = rows[n:]
+		ready := make([]importRow, len(chunk))
+		for i, r := range chunk {
+			ready[i] = a.prepare(ctx, r, order.Domain, j.DryRun)
+		}
+		if err := a.importRows(ctx, j, ready); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -104,20 +112,30 @@ func (a *api) prepare(ctx context.Context, r sheetRow, domain string, dry bool) 
 	return out
 }
 
-func (a *api) importRows(ctx context.Context, chunk []importRow, dry bool) ([]verdict, error) {
+// importRows does some rows and writes their verdicts with them.
+func (a *api) importRows(ctx context.Context, j fleet.Job, rows []importRow) error {
 	var verdicts []verdict
-	err := a.update(ctx, dry, func(tx *fleet.Tx) error {
+	err := a.update(ctx, j.DryRun, func(tx *fleet.Tx) error {
 		verdicts = verdicts[:0]
-		for _, r := range chunk {
-			v, err := a.importOne(ctx, tx, r, dry)
+		for _, r := range rows {
+			if rowDone(&tx.Snap, j.ID, r.line) {
+				continue // by another node, which took the job for one left behind
+			}
+			v, err := a.importOne(ctx, tx, r, j.DryRun)
 			if err != nil {
 				return err
 			}
 			verdicts = append(verdicts, v)
 		}
-		return nil
+		if j.DryRun {
+			return nil
+		}
+		return keep(tx, j.ID, verdicts)
 	})
-	return verdicts, err
+	if err != nil || !j.DryRun {
+		return err
+	}
+	return a.update(ctx, false, func(tx *fleet.Tx) error { return keep(tx, j.ID, verdicts) })
 }
 
 // importOne makes one row's user, or takes back what was made until it failed: the rows around it are not to suffer.
@@ -219,21 +237,4 @@ type verdict struct {
 	Event           string      `json:"event,omitempty" doc:"what was sent to the device"`
 	Effects         []effect    `json:"effects,omitempty"`
 	Errors          []violation `json:"errors,omitempty" doc:"pointers of an import name the column"`
-}
-
-// job is work that goes on after its request was answered.
-type job struct {
-	ID         string     `json:"id"`
-	Kind       string     `json:"kind" enum:"user-import,device-resync,device-reboot"`
-	State      string     `json:"state" enum:"queued,running,done,failed"`
-	Domain     string     `json:"domain" doc:"of rows that name none"`
-	DryRun     bool       `json:"dry_run"`
-	Total      int        `json:"total"`
-	Done       int        `json:"done"`
-	Failed     int        `json:"failed" doc:"rows that were refused"`
-	Detail     string     `json:"detail,omitempty" doc:"why the job as a whole failed"`
-	Warnings   []warning  `json:"warnings,omitempty"`
-	Rows       []verdict  `json:"rows,omitempty"`
-	CreatedAt  time.Time  `json:"created_at"`
-	FinishedAt *time.Time `json:"finished_at"`
 }
