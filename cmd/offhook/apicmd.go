@@ -18,7 +18,7 @@ import (
 
 // apiFlags say how the admin API is reached.
 type apiFlags struct {
-	Server string `help:"Address of the admin API." default:"http://127.0.0.1:8081" placeholder:"URL"`
+	Server string `help:"Address of the admin API; OFFHOOK_ADMIN, as the server takes it, does too." placeholder:"URL"`
 	Key    string `help:"Admin key." env:"OFFHOOK_ADMIN_KEY" placeholder:"KEY"`
 	Data   string `help:"Data directory of the server; its file admin-key is read when no key is given." default:"./data" placeholder:"DIR"`
 }
@@ -47,6 +47,9 @@ type exitCode struct {
 
 // Error is the message.
 func (e exitCode) Error() string { return e.err.Error() }
+
+// Unwrap gives the cause.
+func (e exitCode) Unwrap() error { return e.err }
 
 // Help lists the verbs, for --help.
 func (c *nounCmd) Help() string {
@@ -78,8 +81,8 @@ func (c *nounCmd) Run(ctx context.Context, s std) error {
 	if len(c.Args) == 0 {
 		return exitCode{exitUsage, fmt.Errorf("say what to do: %s", strings.Join(c.verbs(), ", "))}
 	}
-	if i := slices.Index(c.Args, "--json"); i >= 0 {
-		c.JSON, c.Args = true, slices.Delete(c.Args, i, i+1)
+	if err := c.takeFlags(); err != nil {
+		return exitCode{exitUsage, err}
 	}
 	var op *operation
 	for i, o := range c.ops {
@@ -104,6 +107,33 @@ func (c *nounCmd) Run(ctx context.Context, s std) error {
 	return printAnswer(s.out, answer, c.JSON)
 }
 
+// takeFlags takes the flags of every command out from behind the verb: kong leaves them where they stand.
+func (c *nounCmd) takeFlags() error {
+	var kept []string
+	for i := 0; i < len(c.Args); i++ {
+		name, value, assigned := strings.Cut(c.Args[i], "=")
+		into, ok := map[string]*string{"--server": &c.Server, "--key": &c.Key, "--data": &c.Data}[name]
+		switch {
+		case c.Args[i] == "--json":
+			c.JSON = true
+		case !ok:
+			kept = append(kept, c.Args[i])
+		case assigned:
+			*into = value
+		case i+1 == len(c.Args):
+			return fmt.Errorf("%s needs a value", name)
+		default:
+			i++
+			*into = c.Args[i]
+		}
+	}
+	c.Args = kept
+	if len(c.Args) == 0 {
+		return fmt.Errorf("say what to do: %s", strings.Join(c.verbs(), ", "))
+	}
+	return nil
+}
+
 func (c *nounCmd) verbs() []string {
 	var out []string
 	for _, o := range c.ops {
@@ -118,7 +148,8 @@ func (o operation) help(w io.Writer) error {
 	for _, f := range slices.Concat(o.query, o.body) {
 		fmt.Fprintf(w, "  %-34s %-8s %s\n", f.name, f.kind, f.doc)
 	}
-	return nil
+	_, err := fmt.Fprintln(w, "\nEverywhere: --server URL, --key KEY, --data DIR, --json; see offhook "+o.noun+" --help.")
+	return err
 }
 
 // call is one request that is ready to be made.
@@ -261,7 +292,7 @@ func (c *apiFlags) request(ctx context.Context, in call) (*http.Request, error) 
 	if err != nil {
 		return nil, err
 	}
-	target := strings.TrimSuffix(c.Server, "/") + in.path
+	target := c.address() + in.path
 	if len(in.query) > 0 {
 		target += "?" + in.query.Encode()
 	}
@@ -286,6 +317,17 @@ func (c *apiFlags) request(ctx context.Context, in call) (*http.Request, error) 
 		req.Header.Set("Content-Type", kind)
 	}
 	return req, nil
+}
+
+// address is where the API is: as given, or where the server of this environment listens.
+func (c *apiFlags) address() string {
+	if c.Server != "" {
+		return strings.TrimSuffix(c.Server, "/")
+	}
+	if listen := os.Getenv("OFFHOOK_ADMIN"); !off(listen) {
+		return "http://" + listen
+	}
+	return "http://127.0.0.1:8081"
 }
 
 func (c call) bytes() ([]byte, error) {

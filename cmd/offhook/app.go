@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -84,8 +86,14 @@ func (a *app) bind(context.Context) error {
 	if a.host == "" {
 		a.host = ownAddress()
 	}
+	if !hostForm.MatchString(a.host) && net.ParseIP(a.host) == nil {
+		return misused(fmt.Errorf("--advertise: want a host name or an address alone, without http:// and without a port, as 192.0.2.10"))
+	}
 	return nil
 }
+
+// hostForm is what --advertise takes beside addresses.
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
 
 func (a *app) open(ctx context.Context) error {
 	var err error
@@ -138,7 +146,7 @@ func (a *app) firstDomain(ctx context.Context) error {
 		}
 		d, err := tx.PutDomain(fleet.Domain{Name: strings.ToLower(a.opts.Domain), Plan: fleet.DefaultPlan()})
 		if err != nil {
-			return fmt.Errorf("--domain: %w", err)
+			return misused(fmt.Errorf("--domain: %w", err))
 		}
 		a.log.Info("first domain made", "domain", d.Name)
 		return nil

@@ -22,7 +22,7 @@ func loadCatalog(dir string) (*family.Catalog, error) {
 		return family.Load(templates.FS)
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("--templates: %w", err)
+		return nil, misused(fmt.Errorf("--templates: %w", err))
 	}
 	return family.Load(templates.FS, family.Named(dir, os.DirFS(dir)))
 }

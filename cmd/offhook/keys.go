@@ -28,6 +28,9 @@ func loadKeys(c serveCmd) (keys, error) {
 	}
 	text := c.SecretKey
 	if text == "" {
+		if err := keyNotLost(c.Data); err != nil {
+			return keys{}, err
+		}
 		var err error
 		text, err = keyFile(filepath.Join(c.Data, "secret-key"), func(b []byte) string { return hex.EncodeToString(b) })
 		if err != nil {
@@ -36,7 +39,7 @@ func loadKeys(c serveCmd) (keys, error) {
 	}
 	secret, err := hex.DecodeString(text)
 	if err != nil || len(secret) != fleet.KeySize {
-		return keys{}, fmt.Errorf("secret key: want %d hexadecimal digits", 2*fleet.KeySize)
+		return keys{}, misused(fmt.Errorf("secret key: want %d hexadecimal digits", 2*fleet.KeySize))
 	}
 	admin := c.AdminKey
 	if admin == "" {
@@ -48,6 +51,16 @@ func loadKeys(c serveCmd) (keys, error) {
 		}
 	}
 	return keys{secret: secret, admin: fleet.NewSecret(admin)}, nil
+}
+
+// keyNotLost refuses to draw a new key beside records that an old one has sealed.
+func keyNotLost(data string) error {
+	_, noKey := os.Stat(filepath.Join(data, "secret-key"))
+	_, noRecords := os.Stat(filepath.Join(data, "state.db"))
+	if errors.Is(noKey, fs.ErrNotExist) && noRecords == nil {
+		return fmt.Errorf("%s has records but no secret-key: put the file back from where it is kept safe, or give --secret-key", data)
+	}
+	return nil
 }
 
 // keyFile reads a key, or draws one and writes it for the owner alone.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 )
 
 // listeners are every socket of the server. All are bound before any is served, so that a taken port is an error at the
@@ -37,7 +38,7 @@ func listenAll(c serveCmd, conf *tls.Config) (*listeners, error) {
 		l.stream("admin", c.Admin, &l.admin),
 	)
 	if err == nil && conf == nil && (l.https != nil || l.sips != nil || l.wss != nil) {
-		err = errors.New("--https, --sips and --wss need --tls-cert and --tls-key")
+		err = misused(errors.New("--https, --sips and --wss need --tls-cert and --tls-key"))
 	}
 	if err != nil {
 		l.close()
@@ -52,7 +53,7 @@ func (l *listeners) stream(name, addr string, into *net.Listener) error {
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("--%s: %w", name, err)
+		return unbound(name, err)
 	}
 	*into = ln
 	l.keep(name, ln, ln.Addr())
@@ -65,7 +66,7 @@ func (l *listeners) packet(name, addr string, into *net.PacketConn) error {
 	}
 	conn, err := net.ListenPacket("udp", addr)
 	if err != nil {
-		return fmt.Errorf("--%s: %w", name, err)
+		return unbound(name, err)
 	}
 	*into = conn
 	l.keep(name, conn, conn.LocalAddr())
@@ -98,7 +99,16 @@ func (l *listeners) sip(addr string) error {
 			break
 		}
 	}
-	return fmt.Errorf("--sip: %w", err)
+	return unbound("sip", err)
+}
+
+// unbound tells an address that cannot be from one that another program has.
+func unbound(name string, err error) error {
+	err = fmt.Errorf("--%s: %w", name, err)
+	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) {
+		return err
+	}
+	return misused(err)
 }
 
 func withPort(addr string, bound net.Addr) string {
@@ -126,7 +136,7 @@ func phoneTLS(c serveCmd) (*tls.Config, error) {
 	}
 	cert, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 	if err != nil {
-		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		return nil, misused(fmt.Errorf("--tls-cert and --tls-key: %w", err))
 	}
 	conf := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	for _, s := range tls.CipherSuites() {
@@ -140,11 +150,11 @@ func phoneTLS(c serveCmd) (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(c.ClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("--client-ca: %w", err)
+		return nil, misused(fmt.Errorf("--client-ca: %w", err))
 	}
 	conf.ClientCAs = x509.NewCertPool()
 	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--client-ca: %s holds no PEM certificate", c.ClientCA)
+		return nil, misused(fmt.Errorf("--client-ca: %s holds no PEM certificate", c.ClientCA))
 	}
 	conf.ClientAuth = tls.VerifyClientCertIfGiven
 	return conf, nil

@@ -117,6 +117,9 @@ func nouns(ops []operation) []kong.Option {
 	return out
 }
 
+// misused marks an error of the command line or the configuration.
+func misused(err error) error { return exitCode{exitUsage, err} }
+
 // errReported ends a command whose findings are printed already.
 var errReported = errors.New("reported")
 

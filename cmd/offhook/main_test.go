@@ -81,13 +81,14 @@ func TestConfigFile(t *testing.T) {
 		env  string
 		want string // in the message
 	}{
-		"unknown key":        {file: "colour = 'red'\n", want: `"colour" is not a setting`},
-		"broken TOML":        {file: "http = [\n", want: "offhook.toml:"},
-		"bad value":          {file: "log-level = 'loud'\n", want: "log-level"},
-		"flag over file":     {file: "log-level = 'loud'\n", args: []string{"--log-level", "info", "--http", "127.0.0.1:flag"}, want: "tcp/flag"},
-		"env over file":      {file: "http = '127.0.0.1:file'\n", env: "127.0.0.1:env", want: "tcp/env"},
-		"file feeds a flag":  {file: "http = '127.0.0.1:file'\n", want: "tcp/file"},
-		"certificate needed": {file: "https = '127.0.0.1:0'\n", want: "--tls-cert"},
+		"unknown key":             {file: "colour = 'red'\n", want: `"colour" is not a setting`},
+		"broken TOML":             {file: "http = [\n", want: "offhook.toml:"},
+		"bad value":               {file: "log-level = 'loud'\n", want: "log-level"},
+		"flag over file":          {file: "log-level = 'loud'\n", args: []string{"--log-level", "info", "--http", "127.0.0.1:flag"}, want: "tcp/flag"},
+		"env over file":           {file: "http = '127.0.0.1:file'\n", env: "127.0.0.1:env", want: "tcp/env"},
+		"file feeds a flag":       {file: "http = '127.0.0.1:file'\n", want: "tcp/file"},
+		"advertise with a scheme": {file: "http = '127.0.0.1:0'\n", args: []string{"--advertise", "http://x/"}, want: "--advertise"},
+		"certificate needed":      {file: "https = '127.0.0.1:0'\n", want: "--tls-cert"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -102,8 +103,8 @@ func TestConfigFile(t *testing.T) {
 				args = append(args, "--http", "127.0.0.1:0")
 			}
 			code, _, errs := offhook(t, "", args...)
-			if code == exitOK || !strings.Contains(errs, c.want) {
-				t.Errorf("exit %d, %q; want a failure that says %q", code, errs, c.want)
+			if code != exitUsage || !strings.Contains(errs, c.want) {
+				t.Errorf("exit %d, %q; want exit 2 and %q", code, errs, c.want)
 			}
 		})
 	}

@@ -44,6 +44,7 @@ type serveCmd struct {
 	TrustedProxies []netip.Prefix `help:"Reverse proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
 	AdminKey       string         `help:"Admin key; default: made at the first start, in the file admin-key." placeholder:"KEY"`
 	SecretKey      string         `help:"Key that encrypts secrets, 64 hexadecimal digits; default: made at the first start, in the file secret-key. Nodes on one Redis need the same." placeholder:"HEX"`
+	RequireIfMatch bool           `help:"Answer 428 to a change through the API that names no version (If-Match)."`
 	AddrsFile      string         `help:"Write the bound addresses here as JSON once everything listens." placeholder:"FILE"`
 	LogLevel       string         `help:"debug, info, warn or error." default:"info" enum:"debug,info,warn,error"`
 	LogFormat      string         `help:"text or json." default:"text" enum:"text,json"`

@@ -19,7 +19,7 @@ func ParseMAC(s string) (MAC, error) {
 			b.WriteRune(r)
 		case r >= 'A' && r <= 'F':
 			b.WriteRune(r + 'a' - 'A')
-		case strings.ContainsRune(":-. \t\u00a0\u2010\u2011\u2013", r): // no-break blanks and dashes come from web pages and spreadsheets
+		case strings.ContainsRune(":-. \t\r\n\u00a0\u2010\u2011\u2013", r): // no-break blanks and dashes come from web pages and spreadsheets
 		default:
 			return "", macError("a MAC address has only the digits 0-9 and A-F; another character stands in it")
 		}
