@@ -338,18 +338,49 @@ func TestRenumberedLineLosesItsBindings(t *testing.T) {
 	}
 }
 
+// TestRotatedSecretEndsOldBindings: the phone that has the old secret may be stolen. It is not reachable from the moment
+// of the change on, also after a restart; the phone that has the new one is.
 func TestRotatedSecretEndsOldBindings(t *testing.T) {
-	r := start(t)
+	events := make(chan fleet.Event, 16)
+	r := start(t, func(c *Config) { c.Event = func(_ string, e fleet.Event) { events <- e } })
+	r.withDevice("001565abcdef")
 	old := r.udp()
 	expect(t, old.do(r.line, register{contact: "<sip:old@192.0.2.1>"}), 200, "")
 	var fresh fleet.Line
 	update(t, r.store, func(tx *fleet.Tx) (err error) { fresh, err = tx.RotateSecret(r.line.ID); return err })
-	expect(t, old.do(r.line, register{contact: "<sip:old@192.0.2.1>"}), 401, "")
-	if len(r.contacts()) != 1 {
-		t.Error("the binding should stay until the phone is back with its new secret")
+	if got := r.contacts(); len(got) != 0 {
+		t.Errorf("the phone with the old secret is still bound: %q", got)
 	}
+	for _, want := range []string{"registered", "unregistered"} {
+		select {
+		case e := <-events:
+			if e.Type != want || want == "unregistered" && !strings.Contains(e.Reason, "was removed here") {
+				t.Errorf("event is %+v, want %s", e, want)
+			}
+		case <-time.After(quick):
+			t.Fatalf("no event %s", want)
+		}
+	}
+	r.restart()
+	if got := r.contacts(); len(got) != 0 {
+		t.Errorf("the phone with the old secret is back after a restart: %q", got)
+	}
+	expect(t, r.udp().do(r.line, register{contact: "<sip:old@192.0.2.1>"}), 401, "")
 	expect(t, r.udp().do(fresh, register{contact: "<sip:new@192.0.2.1>"}), 200, "")
+	r.restart()
 	if got := r.contacts(); !slices.Equal(got, []string{"sip:new@192.0.2.1"}) {
+		t.Errorf("bound are %q", got)
+	}
+}
+
+// TestOtherChangesOfALineKeepItsBindings: what is neither address nor credentials is no reason to lose a phone.
+func TestOtherChangesOfALineKeepItsBindings(t *testing.T) {
+	r := start(t)
+	expect(t, r.udp().do(r.line, register{contact: "<sip:a@192.0.2.1>"}), 200, "")
+	line := r.line
+	line.Label = "Reception"
+	update(t, r.store, func(tx *fleet.Tx) (err error) { _, err = tx.PutLine(line); return err })
+	if got := r.contacts(); !slices.Equal(got, []string{"sip:a@192.0.2.1"}) {
 		t.Errorf("bound are %q", got)
 	}
 }

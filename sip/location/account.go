@@ -139,15 +139,15 @@ func (a *Account) Failing() int64 {
 	return 0
 }
 
-// set takes a line's values over and reports whether the address of record changed.
-func (a *Account) set(l fleet.Line, domain string) (moved bool) {
-	moved = a.number != l.Number || a.domain != domain
+// set takes a line's values over and reports whether the address of record or the credentials changed.
+func (a *Account) set(l fleet.Line, domain string) (changed bool) {
 	generation := generationOf(l)
+	changed = a.number != l.Number || a.domain != domain || a.generation != generation
 	if a.generation != generation {
 		a.ha1, a.window = nil, digest.Window{}
 	}
 	a.number, a.domain, a.username, a.secret, a.generation = l.Number, domain, l.AuthUsername, l.Secret, generation
-	return moved
+	return changed
 }
 
 // generationOf must be the same after a restart, and must tell nothing of the secret.

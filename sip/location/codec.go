@@ -180,11 +180,12 @@ func (a *Account) replaySet(b *Binding) {
 	a.bindings = append(a.bindings, b)
 }
 
-// finishReplay counts what survived. Ids go on from the highest.
+// finishReplay drops what ran out, or what credentials made that were changed before the log could be told, and counts
+// what survived. Ids go on from the highest.
 func (t *Table) finishReplay() {
 	now := t.now().UnixMilli()
 	for _, a := range t.lines {
-		a.bindings = slices.DeleteFunc(a.bindings, func(b *Binding) bool { return b.expired(now) })
+		a.bindings = slices.DeleteFunc(a.bindings, func(b *Binding) bool { return b.expired(now) || b.generation != a.generation })
 		t.live.Add(int64(len(a.bindings)))
 		for _, b := range a.bindings {
 			t.lastID.Store(max(t.lastID.Load(), b.ID))

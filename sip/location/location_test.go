@@ -273,3 +273,27 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
+
+// TestBindingsOfOldCredentialsAreNotReplayed: the store kept a new secret, and a kill came before the log was told.
+func TestBindingsOfOldCredentialsAreNotReplayed(t *testing.T) {
+	s, lines := newStore(t, 2)
+	path := filepath.Join(t.TempDir(), "log")
+	table := open(t, path, s, time.Now)
+	register(t, table, lines[0], request("sip:a@h", 1, 600), Done)
+	register(t, table, lines[1], request("sip:b@h", 1, 600), Done)
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Update(t.Context(), func(tx *fleet.Tx) error { _, err := tx.RotateSecret(lines[0].ID); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	table = open(t, path, s, time.Now)
+	defer table.Close()
+	if got := table.Bindings(lines[0].ID); len(got) != 0 {
+		t.Errorf("a phone with the old secret is back: %+v", got)
+	}
+	if got := table.Bindings(lines[1].ID); len(got) != 1 || table.Len() != 1 {
+		t.Errorf("the other line has %+v, the table counts %d", got, table.Len())
+	}
+}

@@ -192,7 +192,8 @@ func (t *Table) followDomain(store *fleet.Store, c fleet.Change) {
 }
 
 // putLine makes or changes an account. A line that moved to another address of record loses its bindings: they bind one
-// that is no longer.
+// that is no longer. So does one with new credentials: the phone that has the old ones may be stolen or another's by now,
+// and must not be reached until it shows that it was given the new ones.
 func (t *Table) putLine(l fleet.Line) {
 	a := t.lines[l.ID]
 	if a == nil {
@@ -204,7 +205,7 @@ func (t *Table) putLine(l fleet.Line) {
 	if a.username != "" && a.username != l.AuthUsername {
 		t.index(a.username, nil)
 	}
-	if moved := a.set(l, t.domains[l.DomainID].Name); moved {
+	if a.set(l, t.domains[l.DomainID].Name) {
 		t.clear(a)
 	}
 	t.index(a.username, a)
@@ -223,7 +224,8 @@ func (t *Table) dropLine(id string) {
 	t.clear(a)
 }
 
-// clear drops all bindings of a locked account. Should the log fail, they come back with the next start and expire.
+// clear drops all bindings of a locked account. Should the log fail, those of an old address come back with the next start
+// and expire; those of old credentials do not, see finishReplay.
 func (t *Table) clear(a *Account) {
 	if len(a.bindings) == 0 || t.log == nil {
 		return
