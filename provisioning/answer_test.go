@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -420,6 +421,31 @@ func TestState(t *testing.T) {
 	want("error")
 	if got := r.s.State("dev_nobody"); got != "error" {
 		t.Errorf("state of no device: %q", got)
+	}
+}
+
+// TestRefusalIsOnlyAnEvent: what anybody can cause changes nothing of a phone that has been served.
+func TestRefusalIsOnlyAnEvent(t *testing.T) {
+	for name, c := range map[string]struct{ path, agent, peer string }{
+		"a stranger names its MAC address":           {file, "x", "198.51.100.9"},
+		"its own optional file, the window is spent": {"/" + mac + "-dir.xml", agent, outside},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.mustGet(file, agent, outside) // the one file that the window gives
+			r.flush()
+			served := r.sighting()
+			r.clock.Advance(time.Minute)
+			var denied *Denied
+			if _, err := r.get(c.path, c.agent, c.peer); !errors.As(err, &denied) {
+				t.Fatalf("%v, want a refusal", err)
+			}
+			r.wantEvent("denied", "")
+			got := r.sighting()
+			if state := r.s.State(r.id); state != "current" || got.Denied || !got.LastRequestedAt.Equal(served.LastRequestedAt) || got.Peer != served.Peer {
+				t.Errorf("state %q, sighting %+v, want current and %+v", state, got, served)
+			}
+		})
 	}
 }
 

@@ -116,3 +116,40 @@ func TestEveryFileOfEveryModel(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstBootIsEnough: a phone of unknown model is current after one fetch of the one file that its generation reads,
+// also where its maker has other names for other generations, and outdated once that file has changed.
+func TestFirstBootIsEnough(t *testing.T) {
+	for name, c := range map[string]struct{ mac, path, agent, sip string }{
+		"avaya 1220 by its agent":  {"001b4f77aa01", "/SIP001B4F77AA01.cfg", "AVAYA/SIP12x0/04.00.04.00", "Nortel IP Phone 1220 (SIP12x0.99.02.05.99)"},
+		"avaya 1220 without agent": {"001b4f77aa01", "/SIP001B4F77AA01.cfg", "", ""},
+		"cisco 7962G":              {"0019aa77aa01", "/SEP0019AA77AA01.cnf.xml", "Cisco-7962G", "Cisco-CP7962G/9.4.2"},
+		"cisco 7841":               {"0019aa77aa01", "/SEP0019AA77AA01.cnf.xml", "Cisco-7841", "Cisco-CP7841/12.1.1"},
+		"cisco 7962G over TFTP":    {"0019aa77aa01", "/SEP0019AA77AA01.cnf.xml", "", "Cisco-CP7962G/9.4.2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := builtIn(t)
+			d := r.add(fleet.Device{MAC: fleet.MAC(c.mac)})
+			r.mustGet(c.path, c.agent, inside)
+			r.flush()
+			r.s.LearnSIP(fleet.Registration{DeviceID: d.ID, LineID: r.line.ID, UserAgent: c.sip})
+			r.flush()
+			if seen := r.s.conf.Sightings.Of(d.ID); seen.LastProvisionedAt.IsZero() {
+				t.Error("served its credentials and not provisioned")
+			}
+			if got := r.s.State(d.ID); got != "current" {
+				t.Errorf("state %q after the first boot, want current", got)
+			}
+			r.changeDomain(func(d *fleet.Domain) {
+				d.Settings.Timezone, d.Settings.AdminPassword = "America/New_York", fleet.NewSecret("Other-1")
+			})
+			if got := r.s.State(d.ID); got != "outdated" {
+				t.Errorf("state %q after a change of what stands in the file, want outdated", got)
+			}
+			r.mustGet(c.path, c.agent, inside)
+			if got := r.s.State(d.ID); got != "current" {
+				t.Errorf("state %q after the next boot, want current", got)
+			}
+		})
+	}
+}

@@ -38,25 +38,19 @@ func (s *Service) noteServed(q *inquiry, v *view, file family.File, out Response
 	}
 	var change func(*fleet.Sighting)
 	if q.Method != http.MethodHead && v.isOwn(file) {
-		version, err := s.version(v)
-		if err != nil {
-			version = out.ETag // one of several is broken, which is told when it is asked for
-		}
-		change = func(sg *fleet.Sighting) { sg.LastProvisionedAt, sg.Served = q.now, version }
+		change = func(sg *fleet.Sighting) { sg.LastProvisionedAt, sg.Served = q.now, out.ETag }
 	}
 	s.note(q, v, kind, g.reason(), change)
 }
 
-// noteRefused records a refusal. Anybody can cause one, so it changes little: repeats from anywhere are counted in one
-// event, with the latest peer and without a file name, so that they do not push others out; and a phone that has been
-// served lately is not shown as refused because somebody else names its MAC address.
+// noteRefused records a refusal. Anybody can cause one, so it is an event and changes nothing that is known of a phone that
+// has been served. Repeats from anywhere are counted in one event, with the latest peer and without a file name, so that
+// they do not push others out.
 func (s *Service) noteRefused(q *inquiry, v *view, reason string) {
 	peer := q.Peer.String()
-	interval := staleAfter * resync(s.settingsOf(v))
 	s.conf.Sightings.Note(v.device.ID, func(sg *fleet.Sighting) {
-		sg.LastRequestedAt = q.now
-		if sg.Peer == peer || q.now.Sub(sg.LastProvisionedAt) > interval {
-			sg.Denied = true
+		if sg.LastProvisionedAt.IsZero() {
+			sg.LastRequestedAt, sg.Denied = q.now, true
 		}
 		if n := len(sg.Events); n > 0 && sg.Events[n-1].Type == "denied" && sg.Events[n-1].Reason == reason {
 			sg.Events[n-1].Peer = peer

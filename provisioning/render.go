@@ -117,7 +117,12 @@ func (v *view) ownFiles() []family.File {
 	return all
 }
 
+// isOwn says whether a device that has been served file has its settings. A file with secrets counts under any name: a
+// phone whose model is not known yet is given those of every model.
 func (v *view) isOwn(file family.File) bool {
+	if file.Scope == scopeDevice && file.Secret {
+		return true
+	}
 	return slices.ContainsFunc(v.own, func(own family.File) bool { return own.Path == file.Path && own.Template == file.Template })
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
@@ -98,53 +97,64 @@ func (s *Service) masked(v *view, file family.File, real rendered) (body []byte,
 	return body, print, err
 }
 
-// version names what the device's own files hold now: the ETag, where it has one such file, else a hash over all. "" is
-// the version of a device without files.
-func (s *Service) version(v *view) (string, error) {
-	if v.family == nil {
-		return "", nil
-	}
-	var tags []string
-	for _, file := range v.own {
+// outdated says whether a file that the device has fetched has changed since. A maker has files that one generation of
+// its phones asks for and another does not: what a phone never fetched is rendered, so that a fault in it shows, but not
+// compared. Where nothing is kept of the device, the last file that it was served has to be one of the present ones.
+func (s *Service) outdated(v *view, seen fleet.Sighting) (bool, error) {
+	changed, known := false, false
+	for _, file := range s.compared(v) {
 		got, err := s.render(v, file)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return "", err
+			return false, err
 		}
-		if !slices.Contains(tags, got.etag) {
-			tags = append(tags, got.etag)
-		}
+		kept, fetched := s.served.find(v.device.ID, file.Path)
+		same := got.etag == seen.Served || fetched && kept.ETag == got.etag
+		changed = changed || fetched && !same
+		known = known || same
 	}
-	if len(tags) == 1 {
-		return tags[0], nil
-	}
-	slices.Sort(tags)
-	return etag([]byte(strings.Join(tags, " "))), nil
+	return changed || !known, nil
 }
 
-// State is the provisioning state of a device: waiting (it has not fetched its file yet), current, outdated (its file has
-// changed since), denied (its last request was refused), stale (silent for three resync intervals) or error (its file
-// cannot be rendered).
+// compared are the device's own files and those that it has fetched under a name of another model's: before its model was
+// known, or because it was recorded wrongly.
+func (s *Service) compared(v *view) []family.File {
+	if v.family == nil {
+		return nil
+	}
+	out := slices.Clone(v.own)
+	for _, file := range v.family.Files {
+		samePath := func(f family.File) bool { return f.Path == file.Path }
+		if _, fetched := s.served.find(v.device.ID, file.Path); fetched && v.isOwn(file) && !slices.ContainsFunc(out, samePath) {
+			out = append(out, file)
+		}
+	}
+	return out
+}
+
+// State is the provisioning state of a device: waiting (it has not fetched its file yet), denied (nor was it let when it
+// asked last), current, outdated (its file has changed since), stale (silent for three resync intervals) or error (its
+// file cannot be rendered).
 func (s *Service) State(deviceID string) string {
 	v, err := s.glance(deviceID)
 	if err != nil {
 		return "error"
 	}
-	now, err := s.version(v)
 	seen := s.conf.Sightings.Of(deviceID)
+	outdated, err := s.outdated(v, seen)
 	silent := s.conf.Now().Sub(seen.LastRequestedAt)
 	switch {
 	case err != nil:
 		return "error"
-	case seen.Denied:
+	case seen.LastProvisionedAt.IsZero() && seen.Denied:
 		return "denied"
 	case seen.LastProvisionedAt.IsZero():
 		return "waiting"
 	case silent > staleAfter*resync(s.settingsOf(v)):
 		return "stale"
-	case seen.Served != now:
+	case outdated:
 		return "outdated"
 	}
 	return "current"
