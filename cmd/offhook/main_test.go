@@ -170,3 +170,15 @@ func TestSIPHasOnePortForUDPAndTCP(t *testing.T) {
 		t.Errorf("UDP on %s, TCP on %s", udp, tcp)
 	}
 }
+
+// TestLostSecretKey holds that no new key is drawn beside records that an old one has sealed.
+func TestLostSecretKey(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "state.db"), "records")
+	if _, err := loadKeys(serveCmd{Data: dir}); err == nil || !strings.Contains(err.Error(), "no secret-key") {
+		t.Errorf("got %v, want an error that says that the key is gone", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "secret-key")); err == nil {
+		t.Error("a new key was drawn")
+	}
+}
