@@ -25,6 +25,7 @@ type worker struct {
 	user    []byte
 	params  []byte
 	nonce   []byte
+	opaque  []byte
 	tag     [16]byte
 	scratch []byte
 	proven  bool // the source is known to receive what is sent to it
@@ -35,8 +36,9 @@ type worker struct {
 func (s *Server) newWorker() *worker {
 	var seed [32]byte
 	_, _ = s.cfg.Rand.Read(seed[:]) // for spreading times, where zeros do no harm
+	hasher := digest.NewHasher(s.cfg.NonceKey)
 	return &worker{
-		s: s, hasher: digest.NewHasher(s.cfg.NonceKey), random: rand.New(rand.NewChaCha8(seed)),
+		s: s, hasher: hasher, opaque: hasher.Opaque(), random: rand.New(rand.NewChaCha8(seed)),
 		out: make([]byte, 0, 4096), scratch: make([]byte, 0, 512), params: make([]byte, 0, 1024),
 	}
 }

@@ -142,11 +142,11 @@ func (w *worker) challenge(in *transport.Inbound, stale bool) []byte {
 	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.Source.Addr())
 	offer, md5 := w.offer(), slices.Contains(w.s.cfg.Algorithms, digest.MD5)
 	if offer != OfferBest && md5 {
-		w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", digest.MD5, w.realm, w.nonce, stale)
+		w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", digest.MD5, w.realm, w.nonce, w.opaque, stale)
 	}
 	for _, a := range w.s.cfg.Algorithms {
 		if offer == OfferBest || !md5 || offer == OfferUnknown && a != digest.MD5 {
-			w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", a, w.realm, w.nonce, stale)
+			w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", a, w.realm, w.nonce, w.opaque, stale)
 		}
 	}
 	return w.end()

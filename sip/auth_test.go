@@ -43,6 +43,13 @@ func TestItem46To48Challenge(t *testing.T) {
 			t.Errorf("challenge %d is %q", i, got[i])
 		}
 	}
+	if opaque := param(got[0], "opaque"); len(opaque) != 8 || param(got[1], "opaque") != opaque {
+		t.Errorf("opaque should be short and one for all, challenges are %q", got)
+	}
+	r.restart()
+	if again := expect(t, r.udp().send(register{}), 401, ""); param(again.get("www-authenticate"), "opaque") != param(got[0], "opaque") {
+		t.Error("opaque tells of a restart")
+	}
 	if len(res.head) > 800 {
 		t.Errorf("a challenge has %d bytes: a reflector's dream", len(res.head))
 	}

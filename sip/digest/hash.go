@@ -7,6 +7,7 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"hash"
 )
@@ -77,6 +78,15 @@ type Hasher struct {
 // NewHasher returns a hasher whose HMACs use key.
 func NewHasher(key []byte) *Hasher {
 	return &Hasher{mac: hmac.New(sha256.New, key), buf: make([]byte, 0, 2048)}
+}
+
+// opaqueRaw bytes are 8 characters of base64: a challenge must stay small.
+const opaqueRaw = 6
+
+// Opaque is what every challenge carries (RFC 7616 section 3.3): the same on every node and after every start, so that it
+// tells nothing of either.
+func (h *Hasher) Opaque() []byte {
+	return base64.RawURLEncoding.AppendEncode(nil, h.HMAC([]byte("opaque"))[:opaqueRaw])
 }
 
 // HMAC returns HMAC-SHA-256 over the parts, each followed by a NUL. The result is good until the next call.
