@@ -153,3 +153,35 @@ func TestFirstBootIsEnough(t *testing.T) {
 		})
 	}
 }
+
+// TestOneFirmwareInTwoForms: what a phone prints in SIP does not replace, boot after boot, what it prints when it fetches.
+// A phone that says nothing when it fetches is learnt from SIP alone.
+func TestOneFirmwareInTwoForms(t *testing.T) {
+	r, _ := builtIn(t)
+	d := r.add(fleet.Device{MAC: "001b4f77aa01"})
+	boot := func(http, sip, want string, changes int) {
+		t.Helper()
+		r.mustGet("/SIP001B4F77AA01.cfg", http, inside)
+		r.flush()
+		r.s.LearnSIP(fleet.Registration{DeviceID: d.ID, LineID: r.line.ID, UserAgent: sip})
+		r.flush()
+		got, err := r.store.Snap().Device(d.ID)
+		if err != nil || got.Firmware != want {
+			t.Errorf("after %q and %q: firmware %q, %v, want %q", http, sip, got.Firmware, err, want)
+		}
+		n := 0
+		for _, e := range r.s.conf.Sightings.Of(d.ID).Events {
+			if e.Type == "firmware_changed" {
+				n += e.Count
+			}
+		}
+		if n != changes {
+			t.Errorf("after %q and %q: firmware has changed %d times, want %d", http, sip, n, changes)
+		}
+	}
+	const sip = "Nortel IP Phone 1220 (SIP12x0.99.02.05.99)"
+	boot("", sip, "SIP12x0.99.02.05.99", 0)
+	boot("AVAYA/SIP12x0/04.00.04.00", sip, "04.00.04.00", 1)
+	boot("AVAYA/SIP12x0/04.00.04.00", sip, "04.00.04.00", 1)
+	boot("AVAYA/SIP12x0/04.04.33.00", sip, "04.04.33.00", 2)
+}

@@ -151,9 +151,20 @@ func (s *Service) LearnSIP(r fleet.Registration) {
 		return
 	}
 	got.at = now
+	if got.firmware != d.Firmware && s.toldByFetch(c, d) {
+		got.firmware = ""
+	}
 	if after, _ := merge(c, d, got); differs(after, d) {
 		s.learner.add(s, d.ID, got)
 	}
+}
+
+// toldByFetch says whether the firmware that is recorded is the one that the phone named when it last fetched a file. Some
+// makers' phones print it in another form in SIP, which is no change of firmware; a real one is told at the next boot,
+// which begins with a fetch.
+func (s *Service) toldByFetch(c *family.Catalog, d fleet.Device) bool {
+	agent := s.conf.Sightings.Of(d.ID).UserAgent
+	return d.Firmware != "" && agent != "" && c.Identify(family.Evidence{Proto: "http", Agent: agent}).Firmware.Value == d.Firmware
 }
 
 // learner writes facts in batches: while one is being written, the next collects. A thousand phones that boot at once
