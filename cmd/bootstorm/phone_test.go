@@ -7,6 +7,8 @@ import (
 	"flag"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -168,6 +170,41 @@ func TestFailures(t *testing.T) {
 			want := strings.ReplaceAll(tt.reason, "HERE", strings.TrimPrefix(s.URL, "http://"))
 			if code != 1 || r.Failed != 1 || d.Step != tt.step || d.Reason != want {
 				t.Errorf("exit %d, %d failed, at %s:\n%s\nwant at %s:\n%s", code, r.Failed, d.Step, d.Reason, tt.step, want)
+			}
+		})
+	}
+}
+
+// TestRefusedOptionalFiles: a phone that has read its settings goes on without what it is refused, and the table says so. One
+// that has read none, or is refused what it needs, fails.
+func TestRefusedOptionalFiles(t *testing.T) {
+	tests := map[string]struct {
+		maker, refused string // end of the paths
+		failed         int
+		step, reason   string
+	}{
+		"after the settings":  {"yealink", "-contact.xml", 0, "", ""},
+		"listed files read":   {"poly", "-phone.cfg", 0, "", ""},
+		"before the settings": {"yealink", ".boot", 1, "{mac}.boot", "answered 401, the phone knows only 200 and 404 here"},
+		"the settings":        {"yealink", "000001.cfg", 1, "{mac}.cfg", "answered 401, the phone needs 200"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, files(), newRegistrar(t).addr())
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, tt.refused) {
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				s.ServeHTTP(w, r)
+			}))
+			t.Cleanup(front.Close)
+			_, r := stormJSON(t, "--http", front.URL, "--phones", "1", "--maker", tt.maker)
+			if d := r.Details[0]; r.Failed != tt.failed || d.Step != tt.step || d.Reason != tt.reason {
+				t.Errorf("%d failed, at %q: %q, want %d, at %q: %q", r.Failed, d.Step, d.Reason, tt.failed, tt.step, tt.reason)
+			}
+			if !slices.ContainsFunc(r.Steps, func(s stepReport) bool { return s.answers() == "401" }) {
+				t.Errorf("no row of the table shows the 401: %+v", r.Steps)
 			}
 		})
 	}
