@@ -171,7 +171,9 @@ func New(c Config) (*Server, error) {
 
 // humaConfig leaves out huma's documentation page, which loads a script from elsewhere, and its $schema links.
 func (a *api) humaConfig() huma.Config {
+	exactNames()
 	c := huma.DefaultConfig("Offhook", "1")
+	c.Formats = strictFormats()
 	c.Info.Description = "Provisioning and registration of desk phones. Send `Authorization: Bearer KEY`. Errors are RFC 9457 problems with a stable type."
 	c.CreateHooks = nil
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""

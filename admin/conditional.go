@@ -19,15 +19,13 @@ type condition string
 func (f *found[T]) settle(ctx context.Context) error {
 	f.Status = max(f.Status, http.StatusOK)
 	had, reading := ctx.Value(keyCondition).(condition)
-	if !reading || f.ETag == "" {
+	var err error
+	if f.ETag, err = tagOf(f.ETag, f.Body); err != nil || !reading {
+		return err
+	}
+	if f.ETag == "" {
 		return nil
 	}
-	b, err := json.Marshal(f.Body)
-	if err != nil {
-		return fmt.Errorf("hash the answer: %w", err)
-	}
-	sum := sha256.Sum256(b)
-	f.ETag = strings.TrimSuffix(f.ETag, `"`) + "-" + hex.EncodeToString(sum[:8]) + `"`
 	for tag := range strings.SplitSeq(string(had), ",") {
 		// The comparison is weak (RFC 9110 section 8.8.3.2): proxies that compress make weak tags of strong ones.
 		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == f.ETag || tag == "*" {
@@ -35,6 +33,36 @@ func (f *found[T]) settle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// settle gives a new record the ETag that a GET would give.
+func (m *made[T]) settle(context.Context) (err error) {
+	m.ETag, err = tagOf(m.ETag, m.Body)
+	return err
+}
+
+// tagOf is revision's ETag with a hash of all that is told about the record. What only the answer to a change tells is not
+// about the record: its ETag and that of a GET are the same (RFC 9110 section 8.8.1).
+func tagOf(revision string, body any) (string, error) {
+	if revision == "" {
+		return "", nil
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		return "", fmt.Errorf("hash the answer: %w", err)
+	}
+	var told map[string]json.RawMessage
+	if err := json.Unmarshal(b, &told); err != nil {
+		return "", fmt.Errorf("hash the answer: %w", err)
+	}
+	for _, once := range []string{"effects", "warnings", "dry_run", "key", "secret"} {
+		delete(told, once)
+	}
+	if b, err = json.Marshal(told); err != nil {
+		return "", fmt.Errorf("hash the answer: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return strings.TrimSuffix(revision, `"`) + "-" + hex.EncodeToString(sum[:8]) + `"`, nil
 }
 
 // revisionTag is the part of an ETag that If-Match is held against.

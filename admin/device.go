@@ -39,7 +39,7 @@ type deviceBody struct {
 // device is a device as the API tells it: what it is, where its configuration stands, whether it is registered. These are
 // three independent facts.
 type device struct {
-	ID            string         `json:"id"`
+	ID            string         `json:"id,omitempty" doc:"absent in a dry run"`
 	Domain        string         `json:"domain"`
 	Type          string         `json:"device_type"`
 	Name          *string        `json:"name"`
@@ -60,7 +60,7 @@ type device struct {
 	Registration  registration   `json:"registration"`
 	Enrolment     enrolment      `json:"enrolment"`
 	Events        []event        `json:"events,omitempty" doc:"latest first; when one device is read"`
-	Effects       []effect       `json:"effects,omitempty"`
+	Effects       []effect       `json:"effects,omitzero" nullable:"false"`
 	Warnings      []warning      `json:"warnings,omitempty"`
 	CreatedAt     time.Time      `json:"created_at"`
 	UpdatedAt     time.Time      `json:"updated_at"`
@@ -68,8 +68,8 @@ type device struct {
 
 type deviceLine struct {
 	Position int    `json:"position"`
-	LineID   string `json:"line_id"`
-	UserID   string `json:"user_id"`
+	LineID   string `json:"line_id,omitempty"`
+	UserID   string `json:"user_id,omitempty"`
 	AOR      string `json:"aor"`
 }
 
@@ -379,7 +379,7 @@ func (a *api) changeDevice(ctx context.Context, id, ifMatch string, change func(
 	if err != nil {
 		return nil, err
 	}
-	out.Body, err = a.showDevice(s, d)
+	out.Body, err = a.showWithEvents(s, d)
 	return out, err
 }
 

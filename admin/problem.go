@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -156,6 +157,9 @@ func (a *api) transform(hc huma.Context, _ string, v any) (any, error) {
 func ofHuma(m *huma.ErrorModel) *problem {
 	switch m.Status {
 	case http.StatusBadRequest:
+		if slices.ContainsFunc(m.Errors, func(d *huma.ErrorDetail) bool { return d != nil && d.Message == nameTwice }) {
+			return newProblem(m.Status, "property-twice", nameTwice+"; give each property once")
+		}
 		return newProblem(m.Status, "body-malformed", "the request body is missing or is not well-formed JSON")
 	case http.StatusUnsupportedMediaType:
 		return newProblem(m.Status, "media-type-unsupported", "send application/json, or application/merge-patch+json with PATCH")

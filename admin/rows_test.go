@@ -167,7 +167,7 @@ func TestR13SetEmailLater(t *testing.T) {
 
 // TestR16StandaloneUser has neither line nor device.
 func TestR16StandaloneUser(t *testing.T) {
-	newOffice(t).ok(201, "POST", "/v1/users", `{"first_name":"A","last_name":"B","extension_number":"150"}`).want(t, map[string]string{"lines": "[]", "devices": "[]", "effects": "null"})
+	newOffice(t).ok(201, "POST", "/v1/users", `{"first_name":"A","last_name":"B","extension_number":"150"}`).want(t, map[string]string{"lines": "[]", "devices": "[]", "effects": "[]"})
 }
 
 // TestR20NextExtension is drawn with the insert: a hundred at once get a hundred numbers.
@@ -394,7 +394,7 @@ func TestR61ExistingDeviceBillsNothing(t *testing.T) {
 
 // TestR63PhoneExtensionBills as R60 does; a line alone does not.
 func TestR63PhoneExtensionBills(t *testing.T) {
-	newOffice(t).ok(201, "POST", "/v1/users", `{"first_name":"A","line":{}}`).want(t, map[string]string{"effects": "null"})
+	newOffice(t).ok(201, "POST", "/v1/users", `{"first_name":"A","line":{}}`).want(t, map[string]string{"effects": "[]"})
 }
 
 // TestR64Purpose is one of three.
@@ -409,7 +409,7 @@ func TestR65Addon(t *testing.T) {
 	o := newOffice(t)
 	u := o.ok(201, "POST", "/v1/users", `{"first_name":"A","scope":"call_center_agent"}`)
 	u.want(t, map[string]string{"effects": `[{"detail":"call_center_agent","quantity":1,"type":"billable_addon"}]`})
-	o.ok(200, "PATCH", "/v1/users/"+u.str("id"), `{"scope":"call_center_supervisor"}`).want(t, map[string]string{"effects": "null"})
+	o.ok(200, "PATCH", "/v1/users/"+u.str("id"), `{"scope":"call_center_supervisor"}`).want(t, map[string]string{"effects": "[]"})
 }
 
 // TestR70CallRouting has no hardware.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -70,7 +71,7 @@ type deskphone struct {
 
 // user is a user as the API tells it.
 type user struct {
-	ID                   string      `json:"id"`
+	ID                   string      `json:"id,omitempty" doc:"absent in a dry run, as are all ids of what would be made"`
 	Domain               string      `json:"domain"`
 	Purpose              string      `json:"purpose"`
 	FirstName            string      `json:"first_name"`
@@ -100,7 +101,7 @@ type user struct {
 	Lines                []userLine  `json:"lines" nullable:"false"`
 	Devices              []device    `json:"devices" nullable:"false"`
 	NextSteps            []nextStep  `json:"next_steps" nullable:"false"`
-	Effects              []effect    `json:"effects,omitempty" doc:"in answers to changes: what they cost or take away"`
+	Effects              []effect    `json:"effects,omitzero" nullable:"false" doc:"in answers to changes: what they cost or take away"`
 	Warnings             []warning   `json:"warnings,omitempty"`
 	DryRun               bool        `json:"dry_run,omitempty"`
 	CreatedAt            time.Time   `json:"created_at"`
@@ -126,10 +127,10 @@ type callerIDBody struct {
 
 // userLine is a line within its user.
 type userLine struct {
-	ID           string       `json:"id"`
+	ID           string       `json:"id,omitempty"`
 	AOR          string       `json:"aor"`
 	Number       string       `json:"number"`
-	AuthUsername string       `json:"auth_username"`
+	AuthUsername string       `json:"auth_username,omitempty" doc:"absent in a dry run"`
 	Registration registration `json:"registration"`
 }
 
@@ -198,7 +199,8 @@ func (a *api) showUser(s *fleet.Snap, u fleet.User) (user, error) {
 	return out, nil
 }
 
-// showEquipment adds the user's lines, and each device that one of them stands on once.
+// showEquipment adds the user's lines, and each device that one of them stands on once: desk phones before softphones, older
+// ones first.
 func (a *api) showEquipment(s *fleet.Snap, d fleet.Domain, out *user) error {
 	for l := range s.LinesOf(out.ID) {
 		out.Lines = append(out.Lines, userLine{ID: l.ID, AOR: l.AOR(d), Number: l.Number, AuthUsername: l.AuthUsername, Registration: a.lineState(s, l.ID)})
@@ -213,7 +215,17 @@ func (a *api) showEquipment(s *fleet.Snap, d fleet.Domain, out *user) error {
 			out.Devices = append(out.Devices, shown)
 		}
 	}
+	slices.SortFunc(out.Devices, func(x, y device) int {
+		return cmp.Or(softLast(x)-softLast(y), x.CreatedAt.Compare(y.CreatedAt), strings.Compare(x.ID, y.ID))
+	})
 	return nil
+}
+
+func softLast(d device) int {
+	if d.Type == "softphone" {
+		return 1
+	}
+	return 0
 }
 
 func nextSteps(s *fleet.Snap, u fleet.User, shown user) []nextStep {

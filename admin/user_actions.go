@@ -64,7 +64,7 @@ func (a *api) transferUser(ctx context.Context, in *transferInput) (*found[user]
 		for l := range tx.LinesOf(from.ID) {
 			lines = append(lines, l.ID)
 		}
-		var effects []effect
+		effects := []effect{}
 		for _, id := range lines {
 			if _, err := tx.TransferLine(id, to.ID); err != nil {
 				return err

@@ -110,7 +110,7 @@ func (a *api) wantDeskphone(n *fleet.NewUser, d deskphone) error {
 }
 
 func effectsOf(c fleet.Created) []effect {
-	var out []effect
+	out := []effect{}
 	for _, e := range c.Effects {
 		shown := effect{Type: e.Type, Quantity: e.Quantity, Detail: e.Detail}
 		if e.Type == "device_reassigned" || e.Quantity == 0 {
@@ -124,7 +124,7 @@ func effectsOf(c fleet.Created) []effect {
 // scopeEffects are what a change of scope costs (R65).
 func scopeEffects(before, after fleet.User) []effect {
 	if after.BillingClass() != "addon" || before.BillingClass() == "addon" {
-		return nil
+		return []effect{}
 	}
 	return []effect{{Type: "billable_addon", Quantity: 1, Detail: after.Scope}}
 }
@@ -140,7 +140,7 @@ func unborn(u user) user {
 			u.Devices[i].ID = ""
 		}
 		for j := range u.Devices[i].Lines {
-			u.Devices[i].Lines[j].LineID = ""
+			u.Devices[i].Lines[j].LineID, u.Devices[i].Lines[j].UserID = "", ""
 		}
 	}
 	return u

@@ -159,7 +159,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	if o.store.Revision() != before {
 		t.Fatal("the dry run changed the store")
 	}
-	dry.want(t, map[string]string{"dry_run": "true", "id": `""`, "extension_number": `"101"`})
+	dry.want(t, map[string]string{"dry_run": "true", "id": "null", "extension_number": `"101"`})
 	real := o.ok(201, "POST", "/v1/users", body)
 	real.want(t, map[string]string{"effects": jsonOf(t, dry.at("effects")), "extension_number": `"101"`})
 	if len(real.list("effects")) != 3 {
