@@ -22,6 +22,8 @@ func (a *api) actionRoutes() {
 	})
 	add(a, act("replace", "Another phone takes this one's place, lines and settings"), a.replaceDevice)
 	add(a, act("open-enrolment", "Open the enrolment window again"), a.openEnrolment)
+	add(a, operation{method: http.MethodPost, path: "/v1/devices/{id}/actions/reveal-address", id: "reveal-device-address", scope: "secrets:reveal",
+		summary: "Show the address, with the device's token, to type into a phone that finds no other way"}, a.revealAddress)
 }
 
 // notified says what was sent to the phone.

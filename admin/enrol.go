@@ -74,17 +74,53 @@ func (a *api) addressOf(s *fleet.Snap, d fleet.Device) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	base := cmp.Or(dom.Settings.ProvisioningURL, a.PhoneURL)
+	base := a.tokenBase(dom, d)
 	f, ok := a.Catalog.Catalog().Family(d.Maker)
 	if base == "" || !ok {
 		return "", conflictAt("", "enrolment-unsupported", "this server offers softphones no address: its HTTP listeners are off", "")
 	}
 	for _, named := range f.FilesOf(family.Model{}, string(d.MAC)) {
 		if named.File.Scope == "device" {
-			return strings.TrimSuffix(base, "/") + "/t/" + d.Token.Reveal() + "/" + strings.TrimPrefix(named.Path, "/"), nil
+			return base + strings.TrimPrefix(named.Path, "/"), nil
 		}
 	}
 	return "", conflictAt("", "enrolment-unsupported", "softphones of this maker fetch no settings; type them in, see reveal-secret", "")
+}
+
+// tokenBase is what the device's files stand below for who knows its token, "" when no listener serves phones.
+func (a *api) tokenBase(dom fleet.Domain, d fleet.Device) string {
+	base := cmp.Or(dom.Settings.ProvisioningURL, a.PhoneURL)
+	if base == "" {
+		return ""
+	}
+	return strings.TrimSuffix(base, "/") + "/t/" + d.Token.Reveal() + "/"
+}
+
+// deviceAddress is a secret: who has it is the device.
+type deviceAddress struct {
+	URL string `json:"url" doc:"the phone adds the name of its file"`
+}
+
+func (a *api) revealAddress(ctx context.Context, in *revealInput) (*plain[deviceAddress], error) {
+	s := a.snaps()
+	d, err := a.device(ctx, s, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	dom, err := s.Domain(d.DomainID)
+	if err != nil {
+		return nil, err
+	}
+	base := a.tokenBase(dom, d)
+	if base == "" {
+		return nil, conflictAt("", "enrolment-unsupported", "this server offers phones no address: its HTTP listeners are off", "")
+	}
+	err = a.record(because(ctx, in.Body.Reason), fleet.AuditEvent{Action: "device.address_revealed", Resource: d.ID, DomainID: d.DomainID})
+	if err != nil {
+		return nil, err // nothing is shown that nobody could look up later
+	}
+	a.log.Warn("a device's address was revealed", "request_id", requestID(ctx), "caller", callerOf(ctx).name, "device_id", d.ID)
+	return &plain[deviceAddress]{Body: deviceAddress{URL: base}}, nil
 }
 
 // softphoneOf finds the user's softphone, or makes one on the user's first line.

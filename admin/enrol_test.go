@@ -39,3 +39,29 @@ func TestR86EnrolSoftphone(t *testing.T) {
 	id := off.ok(201, "POST", "/v1/users", `{"first_name":"A"}`).str("id")
 	off.refused(409, "enrolment-unsupported", "", "POST", "/v1/users/"+id+"/actions/enrol-softphone", `{"app":"zsoft"}`)
 }
+
+// TestRevealAddress shows a phone's address for a reason, to a key that may, and nowhere else.
+func TestRevealAddress(t *testing.T) {
+	o := newOffice(t, func(c *Config) { c.PhoneURL = "https://pbx.example.test:8443/" })
+	id := o.ok(201, "POST", "/v1/devices", `{"mac_address":"02ac3e000001"}`).str("id")
+	path := "/v1/devices/" + id + "/actions/reveal-address"
+	o.refused(422, "required", "/reason", "POST", path, `{}`)
+	o.refused(403, "insufficient-scope", "-", "POST", path, `{"reason":"typed in"}`, o.keyed(`["devices:read","devices:write"]`, ""))
+	d, err := o.store.Snap().Device(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := d.Token.Reveal()
+	if got := o.ok(200, "POST", path, `{"reason":"typed in"}`).str("url"); token == "" || got != "https://pbx.example.test:8443/t/"+token+"/" {
+		t.Errorf("the address is %q", got)
+	}
+	if got := o.audited("&action=device.address_revealed&resource=" + id); len(got) != 1 {
+		t.Errorf("%d events in the audit log, want the one that succeeded", len(got))
+	}
+	if all := string(o.send("GET", "/v1/audit-events?limit=500", "").body) + string(o.send("GET", "/v1/devices/"+id, "").body) + o.log.String(); strings.Contains(all, token) {
+		t.Error("the token is shown elsewhere")
+	}
+	off := newOffice(t)
+	id = off.ok(201, "POST", "/v1/devices", `{"mac_address":"02ac3e000001"}`).str("id")
+	off.refused(409, "enrolment-unsupported", "", "POST", "/v1/devices/"+id+"/actions/reveal-address", `{"reason":"typed in"}`)
+}

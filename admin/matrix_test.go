@@ -25,7 +25,7 @@ type call struct{ id, scope, method, path, body string }
 var bodies = map[string]string{
 	"create-user": `{"first_name":"X","domain":"$domain"}`, "update-user": `{"department":"X"}`, "renumber-user": `{"extension_number":"499"}`,
 	"transfer-user": `{"user_id":"$user2"}`, "create-line": `{"user_id":"$user"}`, "update-line": `{"label":"X"}`, "transfer-line": `{"user_id":"$user2"}`,
-	"reveal-line-secret": `{"reason":"matrix"}`, "create-device": `{"mac_address":"02ac3eaaaaaa","domain":"$domain"}`, "update-device": `{"name":"X"}`,
+	"reveal-line-secret": `{"reason":"matrix"}`, "reveal-device-address": `{"reason":"matrix"}`, "create-device": `{"mac_address":"02ac3eaaaaaa","domain":"$domain"}`, "update-device": `{"name":"X"}`,
 	"assign-line": `{"line_id":"$line"}`, "replace-device": `{"mac_address":"02ac3ebbbbbb"}`, "adopt-device": `{"domain":"$domain"}`,
 	"create-domain": `{"name":"new.test"}`, "update-domain": `{"bundles":["x"]}`, "create-profile": `{"name":"X","domain":"$domain"}`, "update-profile": `{"name":"Y"}`,
 	"create-group": `{"name":"X","domain":"$domain"}`, "update-group": `{"name":"Y"}`, "create-dial-plan": `{"name":"X","domain":"$domain"}`, "update-dial-plan": `{"name":"Y"}`,
