@@ -74,7 +74,11 @@ func (s *Server) deliver(ctx context.Context) error {
 
 func (s *Server) tell(c location.Change) {
 	r := c.Registration()
-	r.DeviceID = deviceOf(s.cfg.Store.Snap(), r, c.Binding.Instance)
+	snap := s.cfg.Store.Snap()
+	r.DeviceID = deviceOf(snap, r, c.Binding.Instance)
+	if r.DeviceID == "" && c.Kind == "deactivated" {
+		r.DeviceID = takenOff(snap, r, c)
+	}
 	if s.cfg.Seen != nil && (c.Kind == "created" || c.Kind == "replaced") {
 		s.cfg.Seen(r)
 	}
@@ -129,6 +133,22 @@ func deviceOf(snap *fleet.Snap, r fleet.Registration, instance string) string {
 	}
 	if count == 1 {
 		return only
+	}
+	return ""
+}
+
+// takenOff finds the device of a binding that went because the device was taken off the line: by the MAC address that its
+// REGISTER named, among those of the line's domain.
+func takenOff(snap *fleet.Snap, r fleet.Registration, c location.Change) string {
+	domain, err := snap.DomainByName(c.Domain)
+	if err != nil {
+		return ""
+	}
+	text := bareHex(r.UserAgent + " " + r.Contact + " " + c.Binding.Instance)
+	for i := 0; i+12 <= len(text); i++ {
+		if d, err := snap.DeviceByMAC(fleet.MAC(text[i : i+12])); err == nil && d.DomainID == domain.ID {
+			return d.ID
+		}
 	}
 	return ""
 }

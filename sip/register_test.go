@@ -373,6 +373,40 @@ func TestRotatedSecretEndsOldBindings(t *testing.T) {
 	}
 }
 
+// TestPhonesThatAreTakenOffOrReplacedAreUnregistered: the line may go on elsewhere, the old phone is not to be reached, and
+// the device's events tell that.
+func TestPhonesThatAreTakenOffOrReplacedAreUnregistered(t *testing.T) {
+	for name, change := range map[string]func(*fleet.Tx, string) error{
+		"unassign": func(tx *fleet.Tx, id string) error { _, err := tx.Unassign(id, 1); return err },
+		"replace":  func(tx *fleet.Tx, id string) error { _, err := tx.ReplaceMAC(id, "001565fedcba"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			type event struct{ device, kind string }
+			events := make(chan event, 16)
+			r := start(t, func(c *Config) { c.Event = func(id string, e fleet.Event) { events <- event{id, e.Type} } })
+			d := r.withDevice("001565abcdef")
+			expect(t, r.udp().do(r.line, register{extra: []string{"User-Agent: Desk T46 00:15:65:ab:cd:ef"}}), 200, "")
+			expectEvent := func(kind string) {
+				t.Helper()
+				select {
+				case got := <-events:
+					if want := (event{d.ID, kind}); got != want {
+						t.Errorf("event is %v, want %v", got, want)
+					}
+				case <-time.After(quick):
+					t.Fatalf("no event %s", kind)
+				}
+			}
+			expectEvent("registered")
+			update(t, r.store, func(tx *fleet.Tx) error { return change(tx, d.ID) })
+			if got := r.contacts(); len(got) != 0 {
+				t.Errorf("the old phone is still bound: %q", got)
+			}
+			expectEvent("unregistered")
+		})
+	}
+}
+
 // TestOtherChangesOfALineKeepItsBindings: what is neither address nor credentials is no reason to lose a phone.
 func TestOtherChangesOfALineKeepItsBindings(t *testing.T) {
 	r := start(t)
