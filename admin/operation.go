@@ -62,11 +62,23 @@ func (a *api) gate(scope string) func(huma.Context, func(huma.Context)) {
 			a.write(w, r, a.problemOf(r.Context(), err))
 			return
 		}
+		if r, w := humamux.Unwrap(hc); emptyDryRun(r) {
+			p := newProblem(http.StatusUnprocessableEntity, "type-invalid", "say dry_run=true or dry_run=false")
+			p.Errors = []violation{{Code: "type-invalid", Detail: p.Detail, Parameter: "dry_run"}}
+			a.write(w, r, p)
+			return
+		}
 		if hc.Method() == http.MethodGet {
 			hc = huma.WithValue(hc, keyCondition, condition(hc.Header("If-None-Match")))
 		}
 		next(hc)
 	}
+}
+
+// emptyDryRun: huma reads ?dry_run= as if it were absent, and who wrote it wanted no change.
+func emptyDryRun(r *http.Request) bool {
+	v := r.URL.Query()["dry_run"]
+	return len(v) > 0 && v[0] == ""
 }
 
 func (a *api) problemResponse() *huma.Response {

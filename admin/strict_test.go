@@ -89,5 +89,6 @@ func TestCreationAnswers(t *testing.T) {
 		o.ok(201, "POST", "/v1/users", strings.Replace(body, "000101", "0001"+mac, 1)).want(t, map[string]string{
 			"devices.0.mac_address": `"80:5e:c0:00:01:` + mac + `"`, "devices.1.device_type": `"softphone"`})
 	}
+	o.refused(422, "type-invalid", "-", "POST", "/v1/users?dry_run=", `{"first_name":"B"}`)
 	o.ok(200, "POST", "/v1/users?dry_run=true", `{"first_name":"B"}`).want(t, map[string]string{"effects": "[]"})
 }
