@@ -185,3 +185,25 @@ func TestOneFirmwareInTwoForms(t *testing.T) {
 	boot("AVAYA/SIP12x0/04.00.04.00", sip, "04.00.04.00", 1)
 	boot("AVAYA/SIP12x0/04.04.33.00", sip, "04.04.33.00", 2)
 }
+
+// TestSIPDoesNotOvertakeTheFetch: a phone may register before what its fetch told is written.
+func TestSIPDoesNotOvertakeTheFetch(t *testing.T) {
+	r, _ := builtIn(t)
+	d := r.add(fleet.Device{MAC: "001b4f77aa01"})
+	r.mustGet("/SIP001B4F77AA01.cfg", "AVAYA/SIP12x0/04.00.04.00", inside)
+	r.flush()
+	fleettest.Update(t, r.store, func(tx *fleet.Tx) error { // as if it had not been
+		got, err := tx.Device(d.ID)
+		if err != nil {
+			return err
+		}
+		got.Firmware = ""
+		_, err = tx.PutDevice(got)
+		return err
+	})
+	r.s.LearnSIP(fleet.Registration{DeviceID: d.ID, LineID: r.line.ID, UserAgent: "Nortel IP Phone 1220 (SIP12x0.99.02.05.99)"})
+	r.flush()
+	if got, err := r.store.Snap().Device(d.ID); err != nil || got.Firmware != "04.00.04.00" || got.Model == "" {
+		t.Errorf("firmware %q, model %q, %v: want what the fetch told and the model", got.Firmware, got.Model, err)
+	}
+}

@@ -151,20 +151,27 @@ func (s *Service) LearnSIP(r fleet.Registration) {
 		return
 	}
 	got.at = now
-	if got.firmware != d.Firmware && s.toldByFetch(c, d) {
-		got.firmware = ""
+	if told := s.fetchedFirmware(c, d); told != "" {
+		got.firmware = told
 	}
 	if after, _ := merge(c, d, got); differs(after, d) {
 		s.learner.add(s, d.ID, got)
 	}
 }
 
-// toldByFetch says whether the firmware that is recorded is the one that the phone named when it last fetched a file. Some
-// makers' phones print it in another form in SIP, which is no change of firmware; a real one is told at the next boot,
-// which begins with a fetch.
-func (s *Service) toldByFetch(c *family.Catalog, d fleet.Device) bool {
+// fetchedFirmware is what the phone named when it last fetched a file, "" if it named none. Some makers' phones print it in
+// another form in SIP, which is no change of firmware; a real one is told at the next boot, which begins with a fetch. It
+// may not have been written yet, so the record alone does not say.
+func (s *Service) fetchedFirmware(c *family.Catalog, d fleet.Device) string {
 	agent := s.conf.Sightings.Of(d.ID).UserAgent
-	return d.Firmware != "" && agent != "" && c.Identify(family.Evidence{Proto: "http", Agent: agent}).Firmware.Value == d.Firmware
+	if agent == "" {
+		return ""
+	}
+	id := c.Identify(family.Evidence{Proto: "http", Agent: agent})
+	if id.Maker.Value != makerOf(c, d) {
+		return ""
+	}
+	return clean(id.Firmware.Value)
 }
 
 // learner writes facts in batches: while one is being written, the next collects. A thousand phones that boot at once
