@@ -65,8 +65,8 @@ fuzz: ## Run every fuzz target for 30 seconds (FUZZTIME=10m for longer).
 	  done; done
 
 .PHONY: storm
-storm: build ## Boot 1,000 simulated phones at once against a server of its own.
-	./.ci/storm 1000
+storm: ## Boot 1,000 simulated phones of every maker at once against a server of its own.
+	$(GO) test -count=1 -v -run '^TestStorm$$' ./cmd/offhook
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in the dependencies; needs the vulnerability database.
