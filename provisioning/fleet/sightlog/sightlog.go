@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -146,10 +147,8 @@ func (l *Log) Size() int64 {
 // they survive the process. An error means that none of them is in the log: ErrTooLarge, os.ErrClosed, or what the disk
 // said.
 func (l *Log) Append(recs ...[]byte) error {
-	for _, rec := range recs {
-		if len(rec) > MaxRecord {
-			return ErrTooLarge
-		}
+	if slices.ContainsFunc(recs, tooLarge) {
+		return ErrTooLarge
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -176,10 +175,8 @@ func (l *Log) Append(recs ...[]byte) error {
 // price of one write. Who puts makes its change, and calls Flush before it tells anyone. Should that write fail, the log
 // takes nothing more until a Rewrite has saved what was changed. An error means that no record was added.
 func (l *Log) Put(recs ...[]byte) error {
-	for _, rec := range recs {
-		if len(rec) > MaxRecord {
-			return ErrTooLarge
-		}
+	if slices.ContainsFunc(recs, tooLarge) {
+		return ErrTooLarge
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -196,6 +193,8 @@ func (l *Log) Put(recs ...[]byte) error {
 
 // Flush writes what was put. When it returns nil, all of it survives the process.
 func (l *Log) Flush() error { return l.Append() }
+
+func tooLarge(rec []byte) bool { return len(rec) > MaxRecord }
 
 func (b *batch) add(recs [][]byte) {
 	for _, rec := range recs {
