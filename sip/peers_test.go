@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,40 +43,6 @@ func writeFile(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freePort finds a port that is free, with the next one, for UDP and TCP: baresip takes all four.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 50 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		if free("udp", port) && free("udp", port+1) && free("tcp", port+1) {
-			return port
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
-func free(network string, port int) bool {
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
-	if network == "udp" {
-		c, err := net.ListenPacket(network, addr)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}
-	l, err := net.Listen(network, addr)
-	if err == nil {
-		l.Close()
-	}
-	return err == nil
 }
 
 // scenario registers, refreshes with a counting nc, and unregisters. [authentication] is sipp's own digest.
@@ -157,8 +122,8 @@ func TestPeerBaresip(t *testing.T) {
 			seen := watchSeen()
 			r := start(t, seen.into, asOld)
 			dir := t.TempDir()
-			writeFile(t, filepath.Join(dir, "config"), fmt.Sprintf("sip_listen 127.0.0.1:%d\nmodule_path /usr/lib/baresip/modules\n"+
-				"module g711.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n", freePort(t)))
+			writeFile(t, filepath.Join(dir, "config"), "sip_listen 127.0.0.1:0\nmodule_path /usr/lib/baresip/modules\n"+
+				"module g711.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n")
 			writeFile(t, filepath.Join(dir, "accounts"), fmt.Sprintf(
 				"<sip:101@%[3]s;transport=%[4]s>;auth_user=%[1]s;auth_pass=%[2]s;outbound=\"sip:%[3]s;transport=%[4]s\";regint=300;mwi=no\n",
 				r.line.AuthUsername, r.line.Secret.Reveal(), r.address(transport), transport))

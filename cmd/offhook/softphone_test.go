@@ -1,15 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestSoftphoneRegisters gives a person a softphone, hands its credentials to a real one, and sees it registered, over UDP and
@@ -58,38 +57,23 @@ func (s *server) baresip(transport, user, password string) *exec.Cmd {
 	}
 	dir := s.t.TempDir()
 	host, port := split(s.t, s.addrs["sip"])
-	writeFile(s.t, filepath.Join(dir, "config"), fmt.Sprintf("sip_listen %s\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule aufile.so\n"+
-		"module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\naudio_player aufile,/dev/null\naudio_alert aufile,/dev/null\n", pairOfPorts(s.t)))
+	writeFile(s.t, filepath.Join(dir, "config"), "sip_listen 127.0.0.1:0\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule aufile.so\n"+
+		"module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\naudio_player aufile,/dev/null\naudio_alert aufile,/dev/null\n")
 	writeFile(s.t, filepath.Join(dir, "accounts"), fmt.Sprintf("<sip:101@%s:%s;transport=%s>;auth_user=%s;auth_pass=%s;outbound=\"sip:%s:%s;transport=%s\";regint=300;mwi=no\n",
 		host, port, transport, user, password, host, port, transport))
 	cmd := exec.Command(path, "-4", "-f", dir)
 	cmd.Dir = dir // it keeps files where it stands
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		if s.t.Failed() {
+			s.t.Logf("what the softphone said over %s:\n%s", transport, out.String())
+		}
 	})
 	return cmd
-}
-
-// pairOfPorts is an address whose port is free and the next one too: baresip takes both.
-func pairOfPorts(t *testing.T) string {
-	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		first, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := first.LocalAddr().(*net.UDPAddr).Port
-		next, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		first.Close()
-		if err == nil {
-			next.Close()
-			return fmt.Sprintf("127.0.0.1:%d", port)
-		}
-	}
-	t.Fatal("no two free ports side by side")
-	return ""
 }
