@@ -30,7 +30,8 @@ type AuditEvent struct {
 	Detail    string    `json:"detail,omitempty"`
 	Fields    []string  `json:"fields,omitempty"` // JSON members that changed; secrets by name alone
 	Hash      string    `json:"hash,omitempty"`
-	Prev      string    `json:"-"` // hash of the event before
+	Prev      string    `json:"-"`                // hash of the event before
+	Source    string    `json:"source,omitempty"` // address of the client
 }
 
 // BrokenLink is where the audit log is not what was written.
@@ -75,7 +76,7 @@ func (e AuditEvent) hash(prev string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Audit adds an event to the log. Actor, Operation, RequestID and Reason are those of the context's Actor unless given; At
+// Audit adds an event to the log. Actor, Operation, RequestID, Reason and Source are those of the context's Actor unless given; At
 // is now. Readers see it after the commit.
 func (t *Tx) Audit(e AuditEvent) (AuditEvent, error) {
 	if err := t.loadChain(); err != nil {
@@ -105,7 +106,7 @@ func (e AuditEvent) by(a Actor) AuditEvent {
 	for _, f := range []struct {
 		text  *string
 		given string
-	}{{&e.Actor, a.Name}, {&e.Operation, a.Action}, {&e.RequestID, a.RequestID}, {&e.Reason, a.Reason}, {&e.Action, ""}, {&e.Resource, ""}, {&e.DomainID, ""}, {&e.Detail, ""}} {
+	}{{&e.Actor, a.Name}, {&e.Operation, a.Action}, {&e.RequestID, a.RequestID}, {&e.Reason, a.Reason}, {&e.Source, a.Source}, {&e.Action, ""}, {&e.Resource, ""}, {&e.DomainID, ""}, {&e.Detail, ""}} {
 		if *f.text == "" {
 			*f.text = f.given
 		}

@@ -65,6 +65,9 @@ func (s *Store) Backup(w io.Writer) error {
 	}
 	n := 0
 	for _, t := range schema() {
+		if t.fleeting {
+			continue
+		}
 		for r := range pagesFrom(snap, t.name, "") {
 			value, err := s.codec.encode(r)
 			if err != nil {

@@ -16,6 +16,7 @@ type Actor struct {
 	Action    string // operation of the API: "create-user"
 	RequestID string
 	Reason    string // as given for what needs one
+	Source    string // address that the request came from
 }
 
 type actorKey struct{}

@@ -39,6 +39,7 @@ const (
 	tableJobRows      = "job_rows"
 	tableJobInputs    = "job_inputs"
 	tableFeed         = "feed"
+	tableSessions     = "sessions"
 )
 
 // Indexes beside "id".
@@ -69,12 +70,13 @@ const (
 
 // table is one noun's rows with their indexes.
 type table struct {
-	name    string
-	noun    string        // in the audit log and the feed: "user"; "" = not told there
-	private bool          // not told in the feed: who may administer is for the audit log alone
-	hidden  bool          // kept from those who watch: it tells of other records
-	fresh   func() record // an empty one, to decode into
-	indexes []index
+	name     string
+	noun     string        // in the audit log and the feed: "user"; "" = not told there
+	private  bool          // not told in the feed: who may administer is for the audit log alone
+	hidden   bool          // kept from those who watch: it tells of other records
+	fleeting bool          // not in backups: who has signed out since must stay out
+	fresh    func() record // an empty one, to decode into
+	indexes  []index
 }
 
 // index returns the index of a name, nil if there is none.
@@ -116,7 +118,7 @@ func freshOf[T any, P interface {
 func schema() []*table {
 	return []*table{domainsTable(), usersTable(), linesTable(), devicesTable(), profilesTable(), apiKeysTable(),
 		idempotencyTable(), auditTable(), chainTable(), groupsTable(), phoneNumbersTable(), dialPlansTable(), deliveriesTable(),
-		webhooksTable(), jobsTable(), jobRowsTable(), jobInputsTable(), feedTable()}
+		webhooksTable(), jobsTable(), jobRowsTable(), jobInputsTable(), feedTable(), sessionsTable()}
 }
 
 func domainsTable() *table {

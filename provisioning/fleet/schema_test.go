@@ -42,6 +42,8 @@ func sample(table string, n int) record {
 		return &Profile{ID: "prf_" + text, DomainID: "dom_1", Name: "profile " + text}
 	case tableAPIKeys:
 		return &APIKey{ID: "key_" + text, Hash: NewSecret("hash" + text)}
+	case tableSessions:
+		return &Session{ID: "ses_" + text, UserID: "usr_1", DomainID: "dom_1", Hash: NewSecret("hash" + text)}
 	case tableGroups:
 		return &Group{ID: "grp_" + text, DomainID: "dom_1", Name: "group " + text}
 	case tableDialPlans:
@@ -75,6 +77,8 @@ func clash(table, index string, dst, src record) bool {
 		dst.(*Profile).Name = "PROFILE 11"
 	case "api_keys/hash":
 		dst.(*APIKey).Hash = src.(*APIKey).Hash
+	case "sessions/hash":
+		dst.(*Session).Hash = src.(*Session).Hash
 	case "groups/name":
 		dst.(*Group).Name = "GROUP 11"
 	case "dial_plans/name":

@@ -57,6 +57,9 @@ func (t *Tx) changeUser(d Domain, old, u User) (User, error) {
 		return u, stays("user")
 	}
 	u = u.withdrawn(old)
+	if err := t.endStale(old, u); err != nil {
+		return u, err
+	}
 	if err := t.keepSuper(old, u.Permissions.Mode); err != nil {
 		return u, err
 	}
@@ -321,6 +324,11 @@ func (t *Tx) DeleteUser(id string) error {
 	}
 	for _, l := range collect(t.LinesOf(id)) {
 		if err := t.DeleteLine(l.ID); err != nil {
+			return err
+		}
+	}
+	for _, s := range collect(t.SessionsOf(id)) {
+		if err := t.remove(&s); err != nil {
 			return err
 		}
 	}

@@ -322,6 +322,9 @@ func Dump(s *fleet.Store) map[string]any {
 	for r := range snap.APIKeys("") {
 		out["api_keys/"+r.ID] = r
 	}
+	for r := range snap.Sessions("") {
+		out["sessions/"+r.ID] = r
+	}
 	for r := range snap.Groups("") {
 		out["groups/"+r.ID] = r
 	}
