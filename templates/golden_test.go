@@ -74,7 +74,22 @@ func expected(t *testing.T, c *family.Catalog, f *family.Family) map[string]stri
 		}
 	}
 	out["sums.txt"] = strings.Join(sums, "")
+	out["settings.txt"] = told(t, f)
 	return out
+}
+
+// told says what the maker's phones are told and which models are: what `offhook families --settings` prints.
+func told(t *testing.T, f *family.Family) string {
+	t.Helper()
+	coverage, err := f.Coverage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, c := range coverage {
+		fmt.Fprintf(&out, "%s: %s\n", c.Setting, c.Who())
+	}
+	return out.String()
 }
 
 // folder is a model's name in golden files; "-" stands for a phone whose model is not known.

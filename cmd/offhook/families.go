@@ -16,7 +16,9 @@ import (
 // familiesCmd is `offhook families`.
 type familiesCmd struct {
 	catalogFlags
-	JSON bool `name:"json" help:"Print JSON instead of a table."`
+	JSON     bool     `name:"json" help:"Print JSON instead of a table."`
+	Settings bool     `help:"List for each setting the models whose files carry it, which is found out by rendering them."`
+	Makers   []string `arg:"" optional:"" name:"maker" help:"Only these."`
 }
 
 // Run lists the catalogue.
@@ -25,17 +27,56 @@ func (c *familiesCmd) Run(s std) error {
 	if err != nil {
 		return err
 	}
+	families, err := c.chosen(catalog)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
 		enc := json.NewEncoder(s.out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(catalog.Families())
+		return enc.Encode(families)
 	}
-	for _, f := range catalog.Families() {
-		if err := printFamily(s.out, f); err != nil {
+	for _, f := range families {
+		if c.Settings {
+			err = printSettings(s.out, f)
+		} else {
+			err = printFamily(s.out, f)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *familiesCmd) chosen(catalog *family.Catalog) ([]*family.Family, error) {
+	if len(c.Makers) == 0 {
+		return catalog.Families(), nil
+	}
+	var out []*family.Family
+	for _, id := range c.Makers {
+		f, ok := catalog.Family(id)
+		if !ok {
+			return nil, misused(fmt.Errorf("no maker %q: `offhook families` lists them", id))
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func printSettings(w io.Writer, f *family.Family) error {
+	coverage, err := f.Coverage()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s (%s), %d models\n", f.ID, f.Name, len(f.Models))
+	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "  SETTING\tMODELS")
+	for _, c := range coverage {
+		fmt.Fprintf(t, "  %s\t%s\n", c.Setting, c.Who())
+	}
+	fmt.Fprintln(t)
+	return t.Flush()
 }
 
 func printFamily(w io.Writer, f *family.Family) error {

@@ -62,6 +62,24 @@ func TestFamiliesCommandListsModelsAndFiles(t *testing.T) {
 	}
 }
 
+func TestFamiliesCommandSaysWhichModelsAreToldASetting(t *testing.T) {
+	code, out, errs := offhook(t, "", "families", "--settings", "yealink")
+	if code != exitOK {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	for _, want := range []string{"syslog_server", "all but W75B, W80B, W90B"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the list lacks %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "Poly") {
+		t.Error("other makers are listed too")
+	}
+	if code, _, errs := offhook(t, "", "families", "acme"); code != exitUsage || !strings.Contains(errs, `no maker "acme"`) {
+		t.Errorf("an unknown maker: exit %d, %q", code, errs)
+	}
+}
+
 func TestCheckCommandNamesFileAndLine(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "acme"), 0o755); err != nil {

@@ -108,7 +108,7 @@ func paths(path string, t reflect.Type) []string {
 }
 
 func TestFixtureZones(t *testing.T) {
-	for _, want := range []Zone{zoneBerlin, zoneNewYork, zoneKolkata, zoneKathmandu, zoneSydney} {
+	for _, want := range []Zone{zoneBerlin, zoneNewYork, zoneKolkata, zoneKathmandu, zoneSantiago, zoneSydney} {
 		got, err := ZoneOf(want.Name, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 		if err != nil || got != want {
 			t.Errorf("%+v, %v; the fixture has %+v", got, err, want)
