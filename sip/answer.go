@@ -1,6 +1,8 @@
 package sip
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/base64"
 	"math/rand/v2"
@@ -26,7 +28,11 @@ type worker struct {
 	params  []byte
 	nonce   []byte
 	opaque  []byte
+	ha1     digest.Hex // of the credentials that were right
+	aging   bool       // their nonce is to be replaced
 	tag     [16]byte
+	gruu    cipher.Block // of temporary GRUUs
+	token   [aes.BlockSize]byte
 	scratch []byte
 	proven  bool // the source is known to receive what is sent to it
 	later   bool // settle is called before answers leave
@@ -37,8 +43,9 @@ func (s *Server) newWorker() *worker {
 	var seed [32]byte
 	_, _ = s.cfg.Rand.Read(seed[:]) // for spreading times, where zeros do no harm
 	hasher := digest.NewHasher(s.cfg.NonceKey)
+	gruu, _ := aes.NewCipher(hasher.HMAC([]byte("temp-gruu key"))) // 32 bytes: a good key
 	return &worker{
-		s: s, hasher: hasher, opaque: hasher.Opaque(), random: rand.New(rand.NewChaCha8(seed)),
+		s: s, hasher: hasher, gruu: gruu, opaque: hasher.Opaque(), random: rand.New(rand.NewChaCha8(seed)),
 		out: make([]byte, 0, 4096), scratch: make([]byte, 0, 512), params: make([]byte, 0, 1024),
 	}
 }

@@ -1,7 +1,9 @@
 package sip
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"offhook/sip/digest"
@@ -10,7 +12,8 @@ import (
 	"offhook/sip/wire"
 )
 
-// nonceLife is how long a nonce may be used.
+// nonceLife is how long a nonce may be used. A phone that comes in its second half is given the next one, so that phones
+// which refresh often are never sent back with a stale one.
 const nonceLife = 300 * time.Second
 
 // authenticate returns the account whose credentials the request carries, or the answer that refuses it. Users who do not
@@ -50,7 +53,22 @@ func (w *worker) authenticate(in *transport.Inbound) (*location.Account, []byte)
 		return nil, w.challenge(in, true)
 	}
 	w.s.guard.Passed(in.Source, user)
+	w.aging = nonce.At < now.Add(-nonceLife/2).UnixMilli()
 	return account, nil
+}
+
+// info says in the answer to right credentials that the server knows the secret, too.
+func (w *worker) info(in *transport.Inbound) {
+	w.nonce = w.nonce[:0]
+	if w.aging {
+		w.freshNonce(in)
+	}
+	w.out = w.creds.AppendInfo(w.out, w.hasher, &w.ha1, w.nonce)
+}
+
+func (w *worker) freshNonce(in *transport.Inbound) {
+	n := digest.Nonce{At: w.s.cfg.Now().UnixMilli(), Seq: w.s.seq.Add(1)}
+	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.Source.Addr())
 }
 
 // wrong counts wrong credentials. It says so the first time, the second, the fourth and so on: a phone that tries all day
@@ -86,7 +104,7 @@ func (w *worker) findCredentials() digest.Outcome {
 		case digest.Malformed:
 			return digest.Malformed
 		case digest.Usable:
-			if string(w.creds.Realm) == string(w.realm) && slices.Contains(w.s.cfg.Algorithms, w.creds.Algorithm) {
+			if string(w.creds.Realm) == string(w.realm) && slices.Contains(w.s.algorithms, w.creds.Algorithm) {
 				return digest.Usable
 			}
 		}
@@ -114,6 +132,7 @@ func (w *worker) verify(account *location.Account, user []byte) bool {
 	if account != nil {
 		ha1 = account.HA1(w.creds.Algorithm, w.realm)
 		if w.creds.Verify(w.hasher, &ha1, w.msg.Method) {
+			w.ha1 = ha1
 			return true
 		}
 		_ = w.hasher.FakeHA1(w.creds.Algorithm, user, w.realm)
@@ -124,13 +143,26 @@ func (w *worker) verify(account *location.Account, user []byte) bool {
 	return false
 }
 
+// Algorithms reads names as Config.Algorithms wants them; none gives nil.
+func Algorithms(names []string) ([]digest.Algorithm, error) {
+	var out []digest.Algorithm
+	for _, name := range names {
+		a, ok := digest.ByName(strings.TrimSpace(name))
+		if !ok || slices.Contains(out, a) {
+			return nil, fmt.Errorf("want some of SHA-512-256, SHA-256 and MD5, each once, not %q", name)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
 // Offer is what a client is challenged with.
 type Offer int
 
 // RFC 8760 wants one challenge an algorithm, best first. Clients from before read only the first, as SIPp does, or fail on an
 // algorithm that they do not know, wherever among the challenges it stands.
 const (
-	OfferUnknown Offer = iota // every algorithm, MD5 first: who reads one challenge reads one that all understand
+	OfferUnknown Offer = iota // every algorithm: MD5 first unless Config.Algorithms says otherwise, for those who read one challenge alone
 	OfferMD5                  // MD5 alone
 	OfferBest                 // every algorithm, best first
 )
@@ -138,13 +170,12 @@ const (
 // challenge is a 401 with a challenge for each algorithm that the client is offered.
 func (w *worker) challenge(in *transport.Inbound, stale bool) []byte {
 	w.begin(in, 401, "Unauthorized")
-	n := digest.Nonce{At: w.s.cfg.Now().UnixMilli(), Seq: w.s.seq.Add(1)}
-	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.Source.Addr())
-	offer, md5 := w.offer(), slices.Contains(w.s.cfg.Algorithms, digest.MD5)
+	w.freshNonce(in)
+	offer, md5 := w.offer(), slices.Contains(w.s.algorithms, digest.MD5)
 	if offer != OfferBest && md5 {
 		w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", digest.MD5, w.realm, w.nonce, w.opaque, stale)
 	}
-	for _, a := range w.s.cfg.Algorithms {
+	for _, a := range w.s.algorithms {
 		if offer == OfferBest || !md5 || offer == OfferUnknown && a != digest.MD5 {
 			w.out = digest.AppendChallenge(w.out, "WWW-Authenticate", a, w.realm, w.nonce, w.opaque, stale)
 		}
@@ -153,12 +184,15 @@ func (w *worker) challenge(in *transport.Inbound, stale bool) []byte {
 }
 
 // offer is what is known of the client: one that has answered an algorithm other than MD5 shows what it can do.
-func (w *worker) offer() Offer {
+func (w *worker) offer() (offer Offer) {
 	switch {
 	case w.creds.Algorithm != digest.MD5:
 		return OfferBest
-	case w.s.cfg.Offer == nil:
-		return OfferUnknown
+	case w.s.cfg.Offer != nil:
+		offer = w.s.cfg.Offer(w.msg.Value(wire.UserAgent))
 	}
-	return w.s.cfg.Offer(w.msg.Value(wire.UserAgent))
+	if offer == OfferUnknown && w.s.cfg.Algorithms != nil {
+		return OfferBest
+	}
+	return offer
 }

@@ -3,6 +3,7 @@ package sip
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,110 @@ func TestItem48ChallengesSuitTheClient(t *testing.T) {
 				t.Errorf("after it answered SHA-256 it is offered %q", got)
 			}
 		})
+	}
+}
+
+// TestItem48OperatorsOrder: who names algorithms has them offered in that order, to phones that nothing is known of, too.
+func TestItem48OperatorsOrder(t *testing.T) {
+	for want, list := range map[string][]digest.Algorithm{
+		"SHA-512-256 SHA-256 MD5": {digest.SHA512_256, digest.SHA256, digest.MD5}, "SHA-256": {digest.SHA256}, "MD5": {digest.MD5},
+	} {
+		r := start(t, byDefault, func(c *Config) { c.Algorithms = list })
+		c := r.udp()
+		res := expect(t, c.send(register{}), 401, "")
+		if got := res.algorithms(); got != want {
+			t.Errorf("offered is %q, want %q", got, want)
+		}
+		for nc, alg := range []digest.Algorithm{digest.SHA512_256, digest.SHA256, digest.MD5} {
+			auth := authorize(r.line.AuthUsername, r.line.Secret.Reveal(), testDomain, param(res.get("www-authenticate"), "nonce"), register{}, nc+1, alg)
+			code := 401
+			if slices.Contains(list, alg) {
+				code = 200
+			}
+			expect(t, c.send(register{auth: auth}), code, "")
+		}
+	}
+}
+
+// TestItem47QopThatWasNotOffered: auth-int is not offered and answers nothing, which is no guess at a secret either.
+func TestItem47QopThatWasNotOffered(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	for range 10 {
+		auth := strings.Replace(answerTo(res, r.line, register{}, 1, digest.SHA256), "qop=auth", "qop=auth-int", 1)
+		if got := expect(t, c.send(register{auth: auth}), 401, ""); strings.Contains(got.head, "stale") {
+			t.Error("a qop that was not offered got stale=true")
+		}
+	}
+	if r.s.AuthFailing(r.line.ID) {
+		t.Error("a qop that was not offered counts as a wrong secret")
+	}
+	expect(t, c.send(register{auth: answerTo(res, r.line, register{}, 1, digest.SHA256)}), 200, "")
+}
+
+// TestItem56UserHashIsNotOffered: a hashed user name is nobody's (RFC 7616 section 3.4.4).
+func TestItem56UserHashIsNotOffered(t *testing.T) {
+	r := start(t)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	if strings.Contains(res.head, "userhash") {
+		t.Errorf("userhash is offered:\n%s", res.head)
+	}
+	hashed := digest.SHA256.Sum([]byte(r.line.AuthUsername + ":" + testDomain))
+	auth := answerTo(res, r.line, register{}, 1, digest.SHA256)
+	auth = strings.Replace(auth, `"`+r.line.AuthUsername+`"`, `"`+string(hashed.Bytes())+`",userhash=true`, 1)
+	expect(t, c.send(register{auth: auth}), 401, "")
+}
+
+// TestItem55AuthenticationInfo holds what the server proves against RFC 7616 section 3.5.
+func TestItem55AuthenticationInfo(t *testing.T) {
+	for _, alg := range []digest.Algorithm{digest.MD5, digest.SHA256} {
+		r := start(t)
+		c := r.udp()
+		res := expect(t, c.send(register{}), 401, "")
+		nonce := param(res.get("www-authenticate"), "nonce")
+		info := expect(t, c.send(register{auth: answerTo(res, r.line, register{}, 1, alg)}), 200, "").get("authentication-info")
+		h := func(s string) string { x := alg.Sum([]byte(s)); return string(x.Bytes()) }
+		proof := h(h(r.line.AuthUsername+":"+testDomain+":"+r.line.Secret.Reveal()) + ":" + nonce + ":00000001:c0ffee:auth:" + h(":sip:"+testDomain))
+		if want := `qop=auth,rspauth="` + proof + `",cnonce="c0ffee",nc=00000001`; info != want {
+			t.Errorf("%v: Authentication-Info is %q, want %q", alg, info, want)
+		}
+		r.clock.advance(nonceLife/2 + time.Second)
+		info = expect(t, c.send(register{auth: answerTo(res, r.line, register{}, 2, alg)}), 200, "").get("authentication-info")
+		next := param(info, "nextnonce")
+		if len(next) != digest.NonceLen || next == nonce {
+			t.Fatalf("an old nonce is followed by %q", info)
+		}
+		r.clock.advance(nonceLife/2 + time.Second)
+		auth := authorize(r.line.AuthUsername, r.line.Secret.Reveal(), testDomain, next, register{}, 1, alg)
+		expect(t, c.send(register{auth: auth}), 200, "") // the first nonce would be stale
+	}
+	r := start(t)
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	expect(t, c.send(register{auth: answerTo(res, guess(r.line, "wrong"), register{}, 1, digest.MD5)}), 401, "")
+	if res.get("authentication-info") != "" {
+		t.Error("the server proves that it knows a secret to who does not")
+	}
+}
+
+// TestItem49SessionForms registers with MD5-sess, SHA-256-sess and SHA-512-256-sess.
+func TestItem49SessionForms(t *testing.T) {
+	for _, alg := range []digest.Algorithm{digest.MD5, digest.SHA256, digest.SHA512_256} {
+		r := start(t, func(c *Config) { c.Algorithms = []digest.Algorithm{alg} })
+		c := r.udp()
+		nonce := param(expect(t, c.send(register{}), 401, "").get("www-authenticate"), "nonce")
+		auth := authorize(r.line.AuthUsername, r.line.Secret.Reveal(), testDomain, nonce, register{}, 1, alg)
+		h := func(s string) string { x := alg.Sum([]byte(s)); return string(x.Bytes()) }
+		a1 := h(h(r.line.AuthUsername+":"+testDomain+":"+r.line.Secret.Reveal()) + ":" + nonce + ":c0ffee")
+		response := h(a1 + ":" + nonce + ":00000001:c0ffee:auth:" + h("REGISTER:sip:"+testDomain))
+		auth = strings.Replace(auth, param(auth, "response"), response, 1)
+		auth = strings.Replace(auth, "algorithm="+alg.String(), "algorithm="+alg.String()+"-sess", 1)
+		info := expect(t, c.send(register{auth: auth}), 200, "").get("authentication-info")
+		if want := h(a1 + ":" + nonce + ":00000001:c0ffee:auth:" + h(":sip:"+testDomain)); param(info, "rspauth") != want {
+			t.Errorf("%v-sess: rspauth is %q, want %q", alg, info, want)
+		}
 	}
 }
 

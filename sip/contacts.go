@@ -78,11 +78,11 @@ func (w *worker) readContact(in *transport.Inbound, account *location.Account, e
 	return wire.Fault{}
 }
 
-// isAOR reports whether a contact is the address of record itself, at the domain's own name without a port.
+// isAOR reports whether a contact is the address of record itself, at the domain's own name without a port, or a GRUU.
 func (w *worker) isAOR(account *location.Account, u wire.URI) bool {
 	w.host = appendHost(w.host[:0], u.Host)
 	w.user = wire.AppendUnescaped(w.user[:0], u.User)
-	return u.Port == 0 && w.s.table.Serves(w.host) && account.Owns(w.user, w.host)
+	return u.Port == 0 && w.s.table.Serves(w.host) && (account.Owns(w.user, w.host) || isGRUU(u))
 }
 
 // readContactParams reads what means something to us and renders all but expires for the echo. asked is the time in

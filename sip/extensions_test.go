@@ -1,6 +1,8 @@
 package sip
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -130,18 +132,52 @@ func TestItem61GRUU(t *testing.T) {
 	if strings.Contains(temp, "101") || !strings.HasPrefix(temp, `"sip:tgruu-`) || !strings.HasSuffix(temp, `@example.test;gr"`) {
 		t.Errorf("the temporary GRUU is %q", temp)
 	}
+	first := r.tempGRUU(got)
 	again := expect(t, c.do(r.line, register{contact: contact + `;pub-gruu="sip:mine@x;gr"`, extra: []string{"Supported: gruu"}}), 200, "").get("contact")
-	if again != got {
-		t.Errorf("the GRUUs changed within a registration:\n%s\n%s", got, again)
+	if before, _, _ := strings.Cut(got, ";temp-gruu"); !strings.HasPrefix(again, before) {
+		t.Errorf("the public GRUU changed within a registration:\n%s\n%s", got, again)
+	}
+	second := r.tempGRUU(again)
+	if strings.Contains(again, temp) || first.registration != second.registration || first.cseq >= second.cseq {
+		t.Errorf("each REGISTER should get a temporary GRUU of its own, for the same registration: %+v, %+v", first, second)
+	}
+	r.restart()
+	c = r.udp()
+	query := expect(t, c.do(r.line, register{noContact: true, extra: []string{"Supported: gruu"}}), 200, "").get("contact")
+	if r.tempGRUU(query) != second {
+		t.Error("a restart ended the temporary GRUUs of a registration that goes on")
 	}
 	other := expect(t, c.do(r.line, register{callID: "new@x", contact: contact, extra: []string{"Supported: gruu"}}), 200, "").get("contact")
-	if strings.Contains(other, temp) {
+	if r.tempGRUU(other).registration == first.registration {
 		t.Error("the temporary GRUU outlived its registration")
 	}
 	if got := expect(t, c.do(r.line, register{callID: "new@x", cseq: 90, contact: contact}), 200, "").get("contact"); strings.Contains(got, "gruu") {
 		t.Error("a phone that does not support GRUU was given one")
 	}
-	expect(t, c.do(r.line, register{contact: "<sip:101@example.test>"}), 403, "Address of Record")
+	for _, own := range []string{"sip:101@example.test", "sip:101@example.test;gr=urn:uuid:00000000-0000-1000-8000-001565abcdef", strings.Trim(temp, `"`)} {
+		expect(t, c.do(r.line, register{contact: "<" + own + ">"}), 403, "Address of Record")
+	}
+}
+
+// tempGRUU is what a temporary GRUU says to who has the key.
+type tempGRUU struct {
+	registration string
+	cseq         uint32
+}
+
+func (r *rig) tempGRUU(contact string) tempGRUU {
+	r.t.Helper()
+	_, text, _ := strings.Cut(contact, "sip:"+tempPrefix)
+	text, _, _ = strings.Cut(text, "@")
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(raw) != 16 {
+		r.t.Fatalf("%q has no temporary GRUU", contact)
+	}
+	r.s.newWorker().gruu.Decrypt(raw, raw)
+	if string(raw[12:]) != "\x00\x00\x00\x00" {
+		r.t.Fatalf("%q was not made here", contact)
+	}
+	return tempGRUU{string(raw[:8]), binary.BigEndian.Uint32(raw[8:])}
 }
 
 func TestItem68Spread(t *testing.T) {

@@ -38,6 +38,9 @@ func or[T comparable](v, fallback T) T {
 	return v
 }
 
+// DefaultLimits are those of a registrar that was told nothing.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }
+
 func (l Limits) withDefaults() Limits {
 	l.MinExpires = or(l.MinExpires, 60)
 	l.MaxExpires = or(l.MaxExpires, 7200)

@@ -132,6 +132,7 @@ func (w *worker) refuseContacts(in *transport.Inbound, f wire.Fault) []byte {
 // registered is the 200 with every binding that there is now (step 8).
 func (w *worker) registered(in *transport.Inbound) []byte {
 	w.begin(in, 200, "OK")
+	w.info(in)
 	w.out = append(w.out, w.req.Out...)
 	w.out = append(w.out, "Date: "...)
 	w.out = w.s.cfg.Now().UTC().AppendFormat(w.out, "Mon, 02 Jan 2006 15:04:05 GMT\r\n")

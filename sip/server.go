@@ -55,7 +55,9 @@ type Config struct {
 
 	// Realm is what phones are challenged in that name no domain but an address. "" = the domain that was there first.
 	Realm string
-	// Algorithms are what a phone may answer with, best first. nil = SHA-256, MD5.
+	// Algorithms are what a phone may answer with, best first: the order in which a phone that nothing is known of is
+	// challenged (RFC 8760 section 2.3). nil = SHA-256 and MD5, where such a phone is challenged with MD5 first: there are
+	// clients that read one challenge alone and know nothing else.
 	Algorithms []digest.Algorithm
 	// Offer says which challenges a user agent gets; nil = nothing is known of any. The bytes are good during the call only.
 	Offer func(userAgent []byte) Offer
@@ -67,12 +69,13 @@ type Config struct {
 
 // Server is a registrar. New makes it, Serve runs it, Close ends it.
 type Server struct {
-	cfg     Config
-	limits  Limits
-	log     *slog.Logger
-	table   *location.Table
-	hosts   map[string]bool // that stand for any domain
-	started time.Time       // nonces from before are stale: their counts are not known
+	cfg        Config
+	limits     Limits
+	log        *slog.Logger
+	table      *location.Table
+	hosts      map[string]bool // that stand for any domain
+	algorithms []digest.Algorithm
+	started    time.Time // nonces from before are stale: their counts are not known
 
 	seq      atomic.Uint32
 	workers  sync.Pool
@@ -100,6 +103,9 @@ func New(c Config) (*Server, error) {
 	s := &Server{cfg: c, limits: c.Limits.withDefaults(), log: c.Log.With("front", "sip"), done: make(chan struct{}), started: c.Now()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.hosts = c.hosts()
+	if s.algorithms = c.Algorithms; len(s.algorithms) == 0 {
+		s.algorithms = []digest.Algorithm{digest.SHA256, digest.MD5}
+	}
 	s.budget = guard.NewBudget(s.limits.Unauthenticated, s.limits.UnauthenticatedPerSource)
 	s.guard, s.recent = guard.New(), guard.NewRecent()
 	s.streams.TLS, s.streams.Limits, s.streams.Handle, s.streams.Fault = c.TLSConfig, s.limits.streams(), s.stream, s.fault
@@ -123,7 +129,7 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-func (c *Config) check() error {
+func (c Config) check() error {
 	switch {
 	case c.Log == nil || c.Store == nil || c.Now == nil || c.Rand == nil:
 		return errors.New("sip: Log, Store, Now and Rand are required")
@@ -131,9 +137,6 @@ func (c *Config) check() error {
 		return errors.New("sip: the nonce key needs at least 16 bytes")
 	case (c.TLS != nil || c.WSS != nil) && c.TLSConfig == nil:
 		return errors.New("sip: a TLS listener needs a TLS configuration")
-	}
-	if c.Algorithms == nil {
-		c.Algorithms = []digest.Algorithm{digest.SHA256, digest.MD5}
 	}
 	return nil
 }

@@ -84,6 +84,7 @@ func (w *worker) subscribe(in *transport.Inbound) []byte {
 		return w.reply(in, 403, "Too Many Subscriptions")
 	}
 	w.begin(in, 200, "OK")
+	w.info(in)
 	w.out = wire.NumberField(w.out, "Expires", asked)
 	w.out = append(append(append(w.out, "Contact: <"...), m.URI...), ">\r\n"...)
 	return w.end()

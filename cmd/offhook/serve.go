@@ -31,6 +31,8 @@ type serveCmd struct {
 	Admin     string `help:"Admin API." default:"127.0.0.1:8081" placeholder:"ADDR"`
 	Templates string `help:"Directory of phone templates laid over the built-in ones; read again at SIGHUP." placeholder:"DIR"`
 
+	Registrar sipFlags `embed:"" prefix:"sip-"`
+
 	SMTPHost     string `name:"smtp-host" help:"Mail server for invitations and welcome mails; without one no mail is sent." placeholder:"HOST"`
 	SMTPPort     int    `name:"smtp-port" help:"Its port." default:"587"`
 	SMTPTLS      string `name:"smtp-tls" help:"starttls, tls (from the first byte) or off." default:"starttls" enum:"starttls,tls,off"`

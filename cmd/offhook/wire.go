@@ -60,10 +60,15 @@ func (a *app) wireSIP() error {
 	if err != nil {
 		return err
 	}
+	algorithms, err := sip.Algorithms(a.opts.Registrar.Algorithms)
+	if err != nil {
+		return misused(err)
+	}
 	a.registrar, err = sip.New(sip.Config{
 		Log: a.log, Store: a.store, Dir: a.opts.Data, NonceKey: key, Advertise: a.hosts(),
 		UDP: a.listen.sipUDP, TCP: a.listen.sipTCP, TLS: a.listen.sips, WS: a.listen.ws, WSS: a.listen.wss, TLSConfig: a.listen.tls,
 		Now: time.Now, Rand: rand.Reader,
+		Algorithms: algorithms, ServiceRoute: a.opts.Registrar.ServiceRoute, Limits: a.opts.Registrar.limits(),
 		Offer: (&offers{catalog: a.catalog}).offer,
 		Seen:  a.phones.LearnSIP,
 		Event: func(id string, e fleet.Event) { a.sightings.Note(id, nil, e) },

@@ -135,12 +135,43 @@ func (c *Credentials) Verify(h *Hasher, ha1 *Hex, method []byte) bool {
 
 // Expect computes the right response.
 func (c *Credentials) Expect(h *Hasher, ha1 *Hex, method []byte) Hex {
+	return c.respond(h, ha1, method)
+}
+
+// respond hashes what a response hashes. Without a method it is the server's own (RFC 7616 section 3.5).
+func (c *Credentials) respond(h *Hasher, ha1 *Hex, method []byte) Hex {
 	a1 := *ha1
 	if c.Session { // A1 is H(user:realm:secret):nonce:cnonce
 		a1 = c.Algorithm.Sum(h.join(ha1.Bytes(), c.Nonce, c.CNonce))
 	}
 	a2 := c.Algorithm.Sum(h.join(method, c.URI))
 	return c.Algorithm.Sum(h.join(a1.Bytes(), c.Nonce, c.ncText, c.CNonce, c.qop, a2.Bytes()))
+}
+
+// AppendInfo appends the Authentication-Info header that answers credentials which were right (RFC 7616 section 3.5): rspauth
+// shows the client that the server knows the secret, too. nextnonce tells it what to use from now on; empty = the same. A cnonce that could not be echoed as it came gets no header: none is a must.
+func (c *Credentials) AppendInfo(dst []byte, h *Hasher, ha1 *Hex, nextnonce []byte) []byte {
+	if !plain(c.CNonce) {
+		return dst
+	}
+	proof := c.respond(h, ha1, nil)
+	dst = append(dst, `Authentication-Info: `...)
+	if len(nextnonce) > 0 {
+		dst = append(append(append(dst, `nextnonce="`...), nextnonce...), `",`...)
+	}
+	dst = append(append(dst, `qop=auth,rspauth="`...), proof.Bytes()...)
+	dst = append(append(dst, `",cnonce="`...), c.CNonce...)
+	return append(append(append(dst, `",nc=`...), c.ncText...), "\r\n"...)
+}
+
+// plain reports whether v may stand in quotes as it is.
+func plain(v []byte) bool {
+	for _, c := range v {
+		if c < ' ' || c == '"' || c == '\\' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func (h *Hasher) join(parts ...[]byte) []byte {

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"hash"
+	"strings"
 )
 
 // Algorithm is a hash for digest. The -sess forms are the same hash, see Credentials.Session.
@@ -35,6 +36,16 @@ func (a Algorithm) String() string {
 		return "SHA-512-256"
 	}
 	return "MD5"
+}
+
+// ByName finds an algorithm by its name in any case. The -sess forms have none of their own.
+func ByName(name string) (Algorithm, bool) {
+	for a := range numAlgorithms {
+		if strings.EqualFold(name, a.String()) {
+			return a, true
+		}
+	}
+	return MD5, false
 }
 
 // Hex is a hash in lower-case hexadecimal, filled to Len.
