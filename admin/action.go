@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
@@ -37,11 +38,35 @@ func (a *api) notify(ctx context.Context, id string, pick eventOf) (*plain[notif
 	if err != nil {
 		return nil, err
 	}
-	event, err := a.tell(ctx, d, pick)
+	event, err := a.tellSoon(ctx, d, pick)
 	if err == nil {
 		err = a.record(ctx, fleet.AuditEvent{Action: "device.messaged", Resource: d.ID, DomainID: d.DomainID, Detail: event})
 	}
 	return &plain[notified]{Body: notified{DeviceID: d.ID, Event: event}}, err
+}
+
+// promptly is how long a request waits for the phone. Most answer at once, and one that is not registered is found out at
+// once; how far the others got stands in the device (provisioning.resync).
+const promptly = time.Second
+
+// tellSoon is tell for a request: a phone that takes its time is waited for after the answer.
+func (a *api) tellSoon(ctx context.Context, d fleet.Device, pick eventOf) (string, error) {
+	event, err := a.messageFor(d, pick)
+	if err != nil {
+		return event, err
+	}
+	told := make(chan error, 1)
+	go func() {
+		_, err := a.tell(context.WithoutCancel(ctx), d, pick) // it ends by itself: with the transaction, or with the registrar
+		told <- err
+	}()
+	wait := time.NewTimer(promptly)
+	defer wait.Stop()
+	select {
+	case err = <-told:
+	case <-wait.C:
+	}
+	return event, err
 }
 
 // tell sends what the phone acts on, and says what that was.

@@ -47,7 +47,8 @@ type Config struct {
 	Uploads           func(deviceID string) ([]Upload, error)
 	Settings          func(deviceID string) ([]Setting, error)
 	ProvisioningState func(deviceID string) string
-	Notify            func(ctx context.Context, deviceID, event string) error // event is the family's, from its manifest
+	Notify            func(ctx context.Context, deviceID, event string) error // event is the family's, from its manifest; an error when the phone did not say that it took it
+	MessagesPerSecond int                                                     // of a bulk; 0 = 20
 
 	SMTP      outbox.SMTP  // how mail leaves; without a host none does
 	Hooks     *http.Client // calls webhooks; nil = public addresses alone

@@ -1,22 +1,30 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
 )
 
-// messagesPerSecond is the pace of a bulk message: every phone that hears it comes for its files and registers anew.
+// messagesPerSecond is the pace of a bulk message unless Config says otherwise: every phone that hears it comes for its
+// files and registers anew.
 const messagesPerSecond = 20
+
+// maxUnanswered is how many phones may be waited for at once: at the usual pace, all those of the half minute after which one
+// is given up.
+const maxUnanswered = 1000
 
 // maxBulk bounds one job: at the pace above it is done within ten minutes or so.
 const maxBulk = 10_000
@@ -70,7 +78,8 @@ func (a *api) messageMany(ctx context.Context, in *bulkInput, kind string) (*mad
 	return a.jobs.add(ctx, fleet.Job{Kind: kind, DryRun: in.DryRun, Total: len(ids)}, ids)
 }
 
-// runMessages reaches one device after another. A crash between a message and its verdict sends that one again.
+// runMessages tells one device after another and waits for none: a phone that does not answer takes half a minute, and a
+// house may be full of them. A crash between a message and its verdict sends that one again.
 func (a *api) runMessages(ctx context.Context, j fleet.Job, input string) error {
 	var ids []string
 	if err := json.Unmarshal([]byte(input), &ids); err != nil {
@@ -80,22 +89,24 @@ func (a *api) runMessages(ctx context.Context, j fleet.Job, input string) error 
 	if j.Kind == "device-reboot" {
 		event = (*family.Family).RebootEvent
 	}
-	pace := rate.NewLimiter(messagesPerSecond, 1)
+	pace := rate.NewLimiter(rate.Limit(cmp.Or(a.MessagesPerSecond, messagesPerSecond)), 1)
+	waiting, ctx := errgroup.WithContext(ctx)
+	waiting.SetLimit(maxUnanswered)
 	for i, id := range ids {
 		if rowDone(a.snaps(), j.ID, i+1) {
 			continue
 		}
 		if !j.DryRun {
 			if err := pace.Wait(ctx); err != nil {
-				return err
+				return errors.Join(err, waiting.Wait())
 			}
 		}
-		v := a.messageOne(ctx, i+1, id, event, j.DryRun)
-		if err := a.update(ctx, false, func(tx *fleet.Tx) error { return keep(tx, j.ID, []verdict{v}) }); err != nil {
-			return err
-		}
+		waiting.Go(func() error {
+			v := a.messageOne(ctx, i+1, id, event, j.DryRun)
+			return a.update(ctx, false, func(tx *fleet.Tx) error { return keep(tx, j.ID, []verdict{v}) })
+		})
 	}
-	return nil
+	return waiting.Wait()
 }
 
 func (a *api) messageOne(ctx context.Context, row int, id string, event eventOf, dry bool) verdict {

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,5 +65,52 @@ func TestBulkPace(t *testing.T) {
 		if len(sent) != 4 || sent[3].Sub(sent[0]) != 3*time.Second/messagesPerSecond {
 			t.Errorf("sent at %v", sent)
 		}
+	})
+}
+
+// TestBulkWaitsForNoPhone: phones that do not answer hold up neither each other nor the ones after them.
+func TestBulkWaitsForNoPhone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, func(c *Config) {
+			c.MessagesPerSecond = 100
+			c.Notify = func(context.Context, string, string) error {
+				time.Sleep(32 * time.Second)
+				return errors.New("timeout")
+			}
+		})
+		for i := range 20 {
+			o.ok(201, "POST", "/v1/devices", fmt.Sprintf(`{"mac_address":"02ac3e0000%02x"}`, i))
+		}
+		job := o.ok(202, "POST", "/v1/devices/actions/reboot", `{"filter":{}}`)
+		time.Sleep(33 * time.Second)
+		synctest.Wait()
+		o.ok(200, "GET", "/v1/jobs/"+job.str("id"), "").want(t, map[string]string{
+			"state": `"done"`, "total": "20", "done": "20", "failed": "20", "rows.19.errors.0.code": `"device-unreachable"`})
+	})
+}
+
+// TestResyncAnswersPromptly: a phone that takes its time is accepted, and what became of it stands in the device.
+func TestResyncAnswersPromptly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffice(t, func(c *Config) {
+			c.Notify = func(ctx context.Context, _, _ string) error {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(32 * time.Second):
+					return errors.New("timeout")
+				}
+			}
+		})
+		path := "/v1/devices/" + o.erika().str("devices.0.id")
+		began := time.Now()
+		o.ok(202, "POST", path+"/actions/resync", "")
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("the request was held for %v", took)
+		}
+		o.ok(200, "GET", path, "").want(t, map[string]string{"provisioning.resync.state": `"sent"`, "provisioning.resync.failure": "null"})
+		time.Sleep(32 * time.Second)
+		synctest.Wait()
+		o.ok(200, "GET", path, "").want(t, map[string]string{"provisioning.resync.state": `"failed"`})
 	})
 }

@@ -26,8 +26,6 @@ type Limits struct {
 	UnauthenticatedPerSource int           // the same for one address (IPv6: one /64); 1,000
 
 	NewPerSecond int // phones a second that may register anew; more are told to come back later; 5,000
-
-	NotifyRate int // NOTIFYs a second in a bulk; 20
 }
 
 func or[T comparable](v, fallback T) T {
@@ -57,7 +55,6 @@ func (l Limits) withDefaults() Limits {
 	l.Unauthenticated = or(l.Unauthenticated, 20_000)
 	l.UnauthenticatedPerSource = or(l.UnauthenticatedPerSource, 1_000)
 	l.NewPerSecond = or(l.NewPerSecond, 5_000)
-	l.NotifyRate = or(l.NotifyRate, 20)
 	return l
 }
 

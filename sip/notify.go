@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"offhook/provisioning/fleet"
 	"offhook/sip/digest"
 	"offhook/sip/location"
@@ -63,36 +61,6 @@ func (s *Server) Notify(ctx context.Context, deviceID, event string) ([]Delivery
 		return nil, ErrNotRegistered
 	}
 	return out, nil
-}
-
-// NotifyAll sends an event to many devices, paced, and calls row with what became of each, one at a time.
-func (s *Server) NotifyAll(ctx context.Context, deviceIDs []string, event string, row func(deviceID string, d []Delivery, err error)) error {
-	if !validEvent(event) {
-		return ErrEvent
-	}
-	pace := rate.NewLimiter(rate.Limit(s.limits.NotifyRate), 1)
-	type result struct {
-		id  string
-		d   []Delivery
-		err error
-	}
-	results := make(chan result, len(deviceIDs))
-	started := 0
-	for _, id := range deviceIDs {
-		if err := pace.Wait(ctx); err != nil {
-			break
-		}
-		started++
-		go func() {
-			d, err := s.Notify(ctx, id, event)
-			results <- result{id, d, err}
-		}()
-	}
-	for range started {
-		r := <-results
-		row(r.id, r.d, r.err)
-	}
-	return ctx.Err()
 }
 
 // bindingsOf returns the bindings of a line that are this device's.

@@ -219,31 +219,3 @@ func TestNoDialWhenTheFlowIsGone(t *testing.T) {
 	case <-time.After(50 * time.Millisecond):
 	}
 }
-
-func TestNotifyAllIsPaced(t *testing.T) {
-	r := start(t, func(c *Config) { c.Limits.NotifyRate = 50 })
-	d := r.withDevice("001565abcdef")
-	c := r.udp()
-	expect(t, c.do(r.line, register{}), 200, "")
-	go func() {
-		for range 6 {
-			if text, err := c.message(quick); err == nil {
-				c.answerWith(parseResponse(t, text), "200 OK")
-			}
-		}
-	}()
-	began, rows := time.Now(), 0
-	ids := []string{d.ID, d.ID, "dev_none", d.ID, d.ID, d.ID, d.ID}
-	err := r.s.NotifyAll(t.Context(), ids, "check-sync", func(id string, got []Delivery, err error) {
-		rows++
-		if id == d.ID && (err != nil || got[0].Result != "acknowledged") || id != d.ID && !errors.Is(err, fleet.ErrNotFound) {
-			t.Errorf("row of %s: %+v, %v", id, got, err)
-		}
-	})
-	if err != nil || rows != len(ids) {
-		t.Errorf("%d rows, %v", rows, err)
-	}
-	if took := time.Since(began); took < 120*time.Millisecond {
-		t.Errorf("7 devices at 50 a second took %v", took)
-	}
-}

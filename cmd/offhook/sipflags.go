@@ -59,7 +59,7 @@ func (f *sipFlags) limits() sip.Limits {
 	l := sip.Limits{
 		MinExpires: f.MinExpires, MaxExpires: f.MaxExpires, DefaultExpires: f.DefaultExpires, SpreadPercent: f.ExpiresSpread, FlowTimer: f.FlowTimer,
 		Conns: f.Connections, ConnsPerIP: f.ConnectionsAddress, StrangersPerIP: f.StrangersAddress,
-		Unauthenticated: f.Unauthenticated, UnauthenticatedPerSource: f.UnauthenticatedAddress, NewPerSecond: f.NewPerSecond, NotifyRate: f.NotifyRate,
+		Unauthenticated: f.Unauthenticated, UnauthenticatedPerSource: f.UnauthenticatedAddress, NewPerSecond: f.NewPerSecond,
 	}
 	if f.ExpiresSpread == 0 {
 		l.SpreadPercent = -1 // 0 is the default there

@@ -91,7 +91,8 @@ func (a *app) wireAdmin() error {
 		Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
 		Served: a.phones.Served, Uploads: a.uploads,
 		Ready: a.store.Ready, Metrics: a.metrics(), RequireIfMatch: a.opts.RequireIfMatch,
-		SMTP: a.smtp(), Hooks: outbox.NewHookClient(a.opts.WebhookNetworks), PublicURL: a.opts.PublicURL,
+		MessagesPerSecond: a.opts.Registrar.NotifyRate,
+		SMTP:              a.smtp(), Hooks: outbox.NewHookClient(a.opts.WebhookNetworks), PublicURL: a.opts.PublicURL,
 	}
 	reach := a.advertise()
 	conf.PhoneURL = cmp.Or(reach.HTTPS, reach.HTTP)
