@@ -47,7 +47,7 @@ var (
 	zoneKolkata   = Zone{Name: "Asia/Kolkata", Offset: 19800, POSIX: "IST-5:30"}
 	zoneKathmandu = Zone{Name: "Asia/Kathmandu", Offset: 20700, POSIX: "<+0545>-5:45"}
 	zoneSantiago  = Zone{Name: "America/Santiago", Offset: -14400, POSIX: "<-04>4<-03>,M9.1.6/24,M4.1.6/24", DST: true, Save: 3600,
-		Start: Change{Month: 9, Week: 1, Weekday: 6, Hour: 24}, End: Change{Month: 4, Week: 1, Weekday: 6, Hour: 24}}
+		Start: Change{Month: 9, Week: 1}, End: Change{Month: 4, Week: 1}}
 	zoneSydney = Zone{Name: "Australia/Sydney", Offset: 36000, POSIX: "AEST-10AEDT,M10.1.0,M4.1.0/3", DST: true, Save: 3600,
 		Start: Change{Month: 10, Week: 1, Hour: 2}, End: Change{Month: 4, Week: 1, Hour: 3}}
 )

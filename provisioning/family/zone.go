@@ -10,16 +10,16 @@ import (
 type Zone struct {
 	Name   string // IANA: "Europe/Berlin"; "" = not set
 	Offset int    // seconds east of UTC in standard time
-	POSIX  string // TZ string: "CET-1CEST,M3.5.0,M10.5.0/3"
+	POSIX  string // TZ string, good for every year: "CET-1CEST,M3.5.0,M10.5.0/3"
 	DST    bool   // whether summer time is kept
 	Save   int    // seconds that summer time adds
 	Start  Change // when summer time begins, in local standard time
 	End    Change // when it ends, in local summer time
 }
 
-// Change is a yearly day rule: the Week-th Weekday of Month (Week 5 = the last one) at Hour:Minute local time. Hour
-// is outside 0-23 in the few zones whose rule can be said in no other way (24 in Chile, -1 in Greenland), as in
-// a POSIX TZ string.
+// Change is a yearly day rule: the Week-th Weekday of Month (Week 5 = the last one) at Hour:Minute local time. The rules
+// of a few zones are longer ("the Sunday after the first Saturday" in Chile): theirs is the one that gives the right day
+// in the year it was computed for, and a phone that looks for its settings now and then is told the next one in time.
 type Change struct {
 	Month   int // 1-12
 	Week    int // 1-5
@@ -54,7 +54,27 @@ func ZoneOf(name string, at time.Time) (Zone, error) {
 	}
 	z.Offset, z.Save = turns.standard, turns.summer-turns.standard
 	z.POSIX = z.posix(turns.standardName, turns.summerName)
+	z.Start, z.End = z.Start.within(at.Year()), z.End.within(at.Year())
 	return z, nil
+}
+
+// within says a rule whose hour is beyond its day, as a TZ string may have it (24 in Chile, -1 in Greenland, 26 in
+// Israel), with the day on which it falls in a year. No maker but those that read TZ strings can be told such hours.
+func (c Change) within(year int) Change {
+	if c.Hour >= 0 && c.Hour < 24 {
+		return c
+	}
+	first := time.Date(year, time.Month(c.Month), 1, 0, 0, 0, 0, time.UTC)
+	day := first.AddDate(0, 0, (c.Weekday-int(first.Weekday())+7)%7+7*(c.Week-1))
+	if day.Month() != first.Month() { // there is no fifth one this year
+		day = day.AddDate(0, 0, -7)
+	}
+	at := day.Add(time.Duration(c.Hour) * time.Hour)
+	out := Change{Month: int(at.Month()), Week: (at.Day()-1)/7 + 1, Weekday: int(at.Weekday()), Hour: at.Hour(), Minute: c.Minute}
+	if at.AddDate(0, 0, 7).Month() != at.Month() {
+		out.Week = 5
+	}
+	return out
 }
 
 // turns are the changes of the clock in the years that are looked at.
@@ -91,6 +111,10 @@ func changesIn(loc *time.Location, year int) []time.Time {
 		_, next := at.ZoneBounds()
 		if next.IsZero() || !next.Before(end) {
 			break
+		}
+		if !next.After(at) { // package time ends a leap year after 2037 a day early and then stands still
+			at = at.AddDate(0, 0, 1)
+			continue
 		}
 		_, before := next.Add(-time.Second).Zone()
 		if _, after := next.Zone(); after != before {
