@@ -137,8 +137,6 @@ func (s *Service) LearnSIP(r fleet.Registration) {
 	if r.DeviceID == "" {
 		return
 	}
-	now := s.conf.Now().UTC()
-	s.conf.Sightings.Note(r.DeviceID, nil, fleet.Event{At: now, Type: "registered", Reason: "a contact is bound to the device's line", Peer: r.Source, Transport: r.Transport})
 	d, err := s.conf.Store.Snap().Device(r.DeviceID)
 	if err != nil {
 		return // deleted meanwhile
@@ -150,13 +148,22 @@ func (s *Service) LearnSIP(r fleet.Registration) {
 		s.log.Info("nothing learnt from a registration", "mac", d.MAC, "reason", doubt)
 		return
 	}
-	got.at = now
+	got.at = s.conf.Now().UTC()
+	if !news(c, d, got) {
+		return
+	}
 	if told := s.fetchedFirmware(c, d); told != "" {
 		got.firmware = told
 	}
-	if after, _ := merge(c, d, got); differs(after, d) {
+	if news(c, d, got) {
 		s.learner.add(s, d.ID, got)
 	}
+}
+
+// news reports whether facts would change what is recorded.
+func news(c *family.Catalog, d fleet.Device, f facts) bool {
+	after, _ := merge(c, d, f)
+	return differs(after, d)
 }
 
 // fetchedFirmware is what the phone named when it last fetched a file, "" if it named none. Some makers' phones print it in

@@ -3,9 +3,9 @@ package sip
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/sha256"
-	"encoding/base64"
+	"hash/maphash"
 	"math/rand/v2"
+	"time"
 
 	"offhook/sip/digest"
 	"offhook/sip/location"
@@ -34,6 +34,9 @@ type worker struct {
 	gruu    cipher.Block // of temporary GRUUs
 	token   [aes.BlockSize]byte
 	scratch []byte
+	now     time.Time // of the message
+	date    []byte    // the second dated, as a Date header
+	dated   int64
 	proven  bool // the source is known to receive what is sent to it
 	later   bool // settle is called before answers leave
 	changed bool // something waits for settle
@@ -63,6 +66,7 @@ func known(method []byte) bool {
 
 // answer returns what to send back, nil for nothing. The result is good until the worker's next message.
 func (w *worker) answer(in *transport.Inbound) []byte {
+	w.now = w.s.cfg.Now()
 	fault := w.msg.Read(in.Data, in.Framing)
 	m := &w.msg
 	switch {
@@ -77,7 +81,7 @@ func (w *worker) answer(in *transport.Inbound) []byte {
 	// Who shows credentials is charged later, and only if they prove nothing. Over a stream the source proves itself.
 	w.proven = in.Conn != nil
 	charged := !w.proven && !m.Has(wire.Authorization)
-	if charged && !w.s.budget.Take(in.Source.Addr(), w.s.cfg.Now()) {
+	if charged && !w.s.budget.Take(in.Source.Addr(), w.now) {
 		return nil
 	}
 	var out []byte
@@ -86,7 +90,7 @@ func (w *worker) answer(in *transport.Inbound) []byte {
 	} else {
 		out = w.dispatch(in)
 	}
-	if !w.proven && !charged && !w.s.budget.Take(in.Source.Addr(), w.s.cfg.Now()) {
+	if !w.proven && !charged && !w.s.budget.Take(in.Source.Addr(), w.now) {
 		return nil
 	}
 	return out
@@ -242,10 +246,11 @@ func (w *worker) end() []byte {
 // (RFC 3261 section 8.2.7).
 func (w *worker) toTag() []byte {
 	m := &w.msg
-	w.scratch = append(append(w.scratch[:0], w.s.cfg.NonceKey...), "to-tag"...)
-	w.scratch = append(append(w.scratch, m.Value(wire.CallID)...), 0)
+	w.scratch = append(append(w.scratch[:0], m.Value(wire.CallID)...), 0)
 	w.scratch = append(w.scratch, m.FromTag...)
-	sum := sha256.Sum256(w.scratch)
-	base64.RawURLEncoding.Encode(w.tag[:], sum[:12])
+	sum := maphash.Bytes(w.s.recent.Seed, w.scratch)
+	for i := range w.tag {
+		w.tag[i] = "0123456789abcdef"[sum>>(4*i)&15]
+	}
 	return w.tag[:]
 }

@@ -25,7 +25,7 @@ func (w *worker) authenticate(in *transport.Inbound) (*location.Account, []byte)
 	case digest.Unusable:
 		return nil, w.challenge(in, false)
 	}
-	c, now := &w.creds, w.s.cfg.Now()
+	c, now := &w.creds, w.now
 	since := now.Add(-nonceLife)
 	if since.Before(w.s.started) {
 		since = w.s.started // counts of older nonces died with the process that kept them
@@ -41,7 +41,8 @@ func (w *worker) authenticate(in *transport.Inbound) (*location.Account, []byte)
 	w.proven = true
 	user := c.User()
 	account := w.s.table.Find(user)
-	if w.s.guard.Slowed(in.Source, user, now) && !account.Holds(in.Source, now.UnixMilli()) {
+	slowed, known := w.s.guard.Slowed(in.Source, user, now)
+	if slowed && !account.Holds(in.Source, now.UnixMilli()) {
 		return nil, w.reply(in, 403, "Forbidden")
 	}
 	if !w.verify(account, user) {
@@ -52,22 +53,25 @@ func (w *worker) authenticate(in *transport.Inbound) (*location.Account, []byte)
 	if state != digest.Fresh || !account.Accept(nonce, c.NC, mark, since.UnixMilli(), now.UnixMilli()) {
 		return nil, w.challenge(in, true)
 	}
-	w.s.guard.Passed(in.Source, user)
+	if known {
+		w.s.guard.Passed(in.Source, user)
+	}
 	w.aging = nonce.At < now.Add(-nonceLife/2).UnixMilli()
 	return account, nil
 }
 
-// info says in the answer to right credentials that the server knows the secret, too.
+// info hands out the next nonce while the phone's is still good, which saves the phone a challenge. Saying it in every answer
+// would cost each refresh two hashes (RFC 7616 section 3.5: a server may).
 func (w *worker) info(in *transport.Inbound) {
-	w.nonce = w.nonce[:0]
-	if w.aging {
-		w.freshNonce(in)
+	if !w.aging {
+		return
 	}
+	w.freshNonce(in)
 	w.out = w.creds.AppendInfo(w.out, w.hasher, &w.ha1, w.nonce)
 }
 
 func (w *worker) freshNonce(in *transport.Inbound) {
-	n := digest.Nonce{At: w.s.cfg.Now().UnixMilli(), Seq: w.s.seq.Add(1)}
+	n := digest.Nonce{At: w.now.UnixMilli(), Seq: w.s.seq.Add(1)}
 	w.nonce = w.hasher.AppendNonce(w.nonce[:0], n, w.realm, in.Source.Addr())
 }
 

@@ -1,9 +1,9 @@
 package sip
 
 import (
-	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"offhook/provisioning/fleet"
 	"offhook/sip/location"
@@ -32,20 +32,27 @@ func (q *queue) put(c location.Change) {
 	q.cond.Signal()
 }
 
-// get waits for news; ok is false when the queue was closed and nothing is left.
-func (q *queue) get() (c location.Change, ok bool) {
+// take waits for news and takes all there are; ok is false when the queue was closed and nothing is left. What was taken
+// before is used again.
+func (q *queue) take(before []location.Change) (news []location.Change, ok bool) {
+	if cap(before) > keptNews {
+		before = nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.items) == 0 {
 		if q.closed {
-			return c, false
+			return nil, false
 		}
 		q.cond.Wait()
 	}
-	c = q.items[0]
-	q.items = q.items[1:]
-	return c, true
+	clear(before)
+	news, q.items = q.items, before[:0]
+	return news, true
 }
+
+// keptNews bounds the memory that a quiet queue holds on to, in changes.
+const keptNews = 1024
 
 func (q *queue) close() {
 	q.mu.Lock()
@@ -61,20 +68,29 @@ func (s *Server) changed(c location.Change) {
 	}
 }
 
+// unhurried is how long news may gather behind those that were just told: waking up for each costs more than telling it.
+const unhurried = 5 * time.Millisecond
+
 // deliver tells Seen, Event and the watchers until the queue is closed and empty.
-func (s *Server) deliver(ctx context.Context) error {
+func (s *Server) deliver() error {
+	var news []location.Change
 	for {
-		c, ok := s.queue.get()
-		if !ok {
+		var ok bool
+		if news, ok = s.queue.take(news); !ok {
 			return nil
 		}
-		s.tell(c)
+		snap := s.cfg.Store.Snap()
+		for i := range news {
+			s.tell(snap, &news[i])
+		}
+		if s.ctx.Err() == nil {
+			time.Sleep(unhurried)
+		}
 	}
 }
 
-func (s *Server) tell(c location.Change) {
+func (s *Server) tell(snap *fleet.Snap, c *location.Change) {
 	r := c.Registration()
-	snap := s.cfg.Store.Snap()
 	r.DeviceID = deviceOf(snap, r, c.Binding.Instance)
 	if r.DeviceID == "" && c.Kind == "deactivated" {
 		r.DeviceID = takenOff(snap, r, c)
@@ -88,15 +104,15 @@ func (s *Server) tell(c location.Change) {
 		})
 	}
 	if c.Kind != "auth_failing" {
-		s.notifyWatchers(c)
+		s.notifyWatchers(*c)
 	}
 }
 
 func eventType(kind string) string {
 	switch kind {
-	case "created":
+	case "created", "replaced":
 		return "registered"
-	case "replaced", "refreshed", "shortened":
+	case "refreshed", "shortened":
 		return ""
 	case "auth_failing":
 		return kind
@@ -108,6 +124,8 @@ func reasons(kind string) string {
 	switch kind {
 	case "created":
 		return "was registered"
+	case "replaced":
+		return "was registered anew, with other values"
 	case "auth_failing":
 		return "was tried with wrong credentials"
 	case "expired":
@@ -139,7 +157,7 @@ func deviceOf(snap *fleet.Snap, r fleet.Registration, instance string) string {
 
 // takenOff finds the device of a binding that went because the device was taken off the line: by the MAC address that its
 // REGISTER named, among those of the line's domain.
-func takenOff(snap *fleet.Snap, r fleet.Registration, c location.Change) string {
+func takenOff(snap *fleet.Snap, r fleet.Registration, c *location.Change) string {
 	domain, err := snap.DomainByName(c.Domain)
 	if err != nil {
 		return ""

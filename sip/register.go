@@ -27,7 +27,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 		w.s.log.Info("phone refused: it registers another address than its line's", "line", account.LineID, "source", in.Source)
 		return w.reply(in, 403, "Forbidden")
 	}
-	if !account.Registered() && !w.s.arrivals.Take(w.s.cfg.Now().UnixNano(), time.Second.Nanoseconds()/int64(w.s.limits.NewPerSecond), time.Second.Nanoseconds()) {
+	if !account.Registered() && !w.s.arrivals.Take(w.now.UnixNano(), time.Second.Nanoseconds()/int64(w.s.limits.NewPerSecond), time.Second.Nanoseconds()) {
 		return w.overloaded(in)
 	}
 	w.request(in)
@@ -134,8 +134,7 @@ func (w *worker) registered(in *transport.Inbound) []byte {
 	w.begin(in, 200, "OK")
 	w.info(in)
 	w.out = append(w.out, w.req.Out...)
-	w.out = append(w.out, "Date: "...)
-	w.out = w.s.cfg.Now().UTC().AppendFormat(w.out, "Mon, 02 Jan 2006 15:04:05 GMT\r\n")
+	w.out = append(w.out, w.dateField()...)
 	if len(w.req.Path) > 0 {
 		w.out = append(append(append(w.out, "Path: "...), w.req.Path...), "\r\n"...)
 	}
@@ -148,6 +147,15 @@ func (w *worker) registered(in *transport.Inbound) []byte {
 		w.out = wire.NumberField(w.out, "Flow-Timer", int64(w.s.limits.FlowTimer.Seconds()))
 	}
 	return w.end()
+}
+
+// dateField is written once a second: formatting it is a good part of a refresh.
+func (w *worker) dateField() []byte {
+	if second := w.now.Unix(); second != w.dated {
+		w.dated = second
+		w.date = w.now.UTC().AppendFormat(w.date[:0], "Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")
+	}
+	return w.date
 }
 
 func (w *worker) outbound() bool {

@@ -346,15 +346,16 @@ func TestRotatedSecretEndsOldBindings(t *testing.T) {
 	r.withDevice("001565abcdef")
 	old := r.udp()
 	expect(t, old.do(r.line, register{contact: "<sip:old@192.0.2.1>"}), 200, "")
+	expect(t, old.do(r.line, register{contact: "<sip:old@192.0.2.1>;x=y"}), 200, "")
 	var fresh fleet.Line
 	update(t, r.store, func(tx *fleet.Tx) (err error) { fresh, err = tx.RotateSecret(r.line.ID); return err })
 	if got := r.contacts(); len(got) != 0 {
 		t.Errorf("the phone with the old secret is still bound: %q", got)
 	}
-	for _, want := range []string{"registered", "unregistered"} {
+	for _, want := range []struct{ kind, reason string }{{"registered", "was registered"}, {"registered", "anew"}, {"unregistered", "was removed here"}} {
 		select {
 		case e := <-events:
-			if e.Type != want || want == "unregistered" && !strings.Contains(e.Reason, "was removed here") {
+			if e.Type != want.kind || !strings.Contains(e.Reason, want.reason) {
 				t.Errorf("event is %+v, want %s", e, want)
 			}
 		case <-time.After(quick):

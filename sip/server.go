@@ -34,7 +34,7 @@ type Config struct {
 	Store *fleet.Store
 	Dir   string // holds the bindings' log
 
-	// NonceKey signs nonces, To tags and GRUUs: at least 16 bytes, the same on every node and after every start.
+	// NonceKey signs nonces and GRUUs: at least 16 bytes, the same on every node and after every start.
 	NonceKey []byte
 
 	// Advertise are the names and addresses, without ports, that a Request-URI or address of record may name beside the
@@ -172,7 +172,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			run(l.transport.String(), func() error { return s.streams.Serve(l.listener, l.transport) })
 		}
 	}
-	g.Go(func() error { return s.deliver(ctx) })
+	g.Go(s.deliver)
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		select {

@@ -77,7 +77,7 @@ func (w *worker) subscribe(in *transport.Inbound) []byte {
 		return w.refuseContacts(in, wire.Fault{Code: 423, Reason: "Interval Too Brief"})
 	}
 	w.adopt(in, account)
-	switch w.s.watchers.take(w.subscription(in, account, contact), m.ToTag != nil, w.s.cfg.Now().Add(time.Duration(asked)*time.Second), asked == 0, w.s) {
+	switch w.s.watchers.take(w.subscription(in, account, contact), m.ToTag != nil, w.now.Add(time.Duration(asked)*time.Second), asked == 0, w.s) {
 	case unknownDialog:
 		return w.reply(in, 481, "Subscription Does Not Exist")
 	case tooMany:

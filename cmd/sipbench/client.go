@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
 	"syscall"
 	"time"
 	"unsafe"
-
-	"golang.org/x/net/ipv4"
 )
 
 // The client's bounds.
@@ -34,10 +31,12 @@ type client struct {
 	want    int      // status that is the right one
 }
 
+// socket is none of the runtime's poller: it would wake a thread of the client for each answer, and on loopback the
+// server pays for that.
 type socket struct {
-	conn  *net.UDPConn
-	batch *ipv4.PacketConn
-	in    []ipv4.Message
+	fd      int
+	local   netip.AddrPort
+	in, oob []byte
 }
 
 // flight is one request.
@@ -51,50 +50,49 @@ type flight struct {
 // source does not bound them all.
 func newClient(to string, o options, m model) (*client, error) {
 	c := &client{}
-	remote, err := net.ResolveUDPAddr("udp", to)
+	remote, err := netip.ParseAddrPort(to)
 	if err != nil {
 		return nil, err
 	}
 	for i := range o.Sockets {
 		s, err := newSocket(netip.AddrFrom4([4]byte{127, 0, 1, byte(i + 1)}), remote)
+		if s != nil {
+			c.sockets = append(c.sockets, s)
+		}
 		if err != nil {
 			return nil, errors.Join(err, c.close())
 		}
-		c.sockets = append(c.sockets, s)
 	}
 	for i := range o.Phones {
 		s := c.sockets[i%o.Sockets]
-		p := &phone{account: accountOf(i, m.OUI), agent: m.SIPAgent, host: s.conn.LocalAddr().String(), socket: s}
+		p := &phone{account: accountOf(i, m.OUI), agent: m.SIPAgent, host: s.local.String(), socket: s}
 		p.challenged("")
 		c.phones = append(c.phones, p)
 	}
 	return c, nil
 }
 
-func newSocket(from netip.Addr, to *net.UDPAddr) (*socket, error) {
-	conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), to)
+func newSocket(from netip.Addr, to netip.AddrPort) (*socket, error) {
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("socket: %w", err)
 	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
+	s := &socket{fd: fd, in: make([]byte, 4096), oob: make([]byte, 64)}
+	err = errors.Join(
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1),
+		syscall.Bind(fd, &syscall.SockaddrInet4{Addr: from.As4()}),
+		syscall.Connect(fd, &syscall.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}))
+	name, nameErr := syscall.Getsockname(fd)
+	if local, ok := name.(*syscall.SockaddrInet4); ok {
+		s.local = netip.AddrPortFrom(netip.AddrFrom4(local.Addr), uint16(local.Port))
 	}
-	var failed error
-	err = raw.Control(func(fd uintptr) {
-		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_TIMESTAMPNS, 1)
-	})
-	s := &socket{conn: conn, batch: ipv4.NewPacketConn(conn), in: make([]ipv4.Message, 4)}
-	for i := range s.in {
-		s.in[i].Buffers, s.in[i].OOB = [][]byte{make([]byte, 4096)}, make([]byte, 64)
-	}
-	return s, errors.Join(err, failed)
+	return s, errors.Join(err, nameErr)
 }
 
 func (c *client) close() error {
 	var all []error
 	for _, s := range c.sockets {
-		all = append(all, s.conn.Close())
+		all = append(all, syscall.Close(s.fd))
 	}
 	return errors.Join(all...)
 }
@@ -109,27 +107,24 @@ func (c *client) send(p *phone) error {
 	message := p.next(c.base + uint32(len(c.flights)))
 	c.flights = append(c.flights, flight{sent: time.Now().UnixNano(), phone: p})
 	c.open++
-	_, err := p.socket.conn.Write(message)
+	_, err := syscall.Write(p.socket.fd, message)
 	return err
 }
 
 // receive takes what has come to a socket.
 func (c *client) receive(s *socket) error {
-	n, err := s.batch.ReadBatch(s.in, syscall.MSG_DONTWAIT)
-	if errors.Is(err, syscall.EAGAIN) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("the server is gone: %w", err)
-	}
-	now := time.Now()
-	for i := range s.in[:n] {
-		m := &s.in[i]
-		if a, ok := readAnswer(m.Buffers[0][:m.N]); ok {
-			c.answered(a, arrival(m.OOB[:m.NN], now))
+	for {
+		n, control, _, _, err := syscall.Recvmsg(s.fd, s.in, s.oob, syscall.MSG_DONTWAIT)
+		if errors.Is(err, syscall.EAGAIN) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("the server is gone: %w", err)
+		}
+		if a, ok := readAnswer(s.in[:n]); ok {
+			c.answered(a, arrival(s.oob[:control], time.Now()))
 		}
 	}
-	return nil
 }
 
 func (c *client) answered(a answer, at int64) {

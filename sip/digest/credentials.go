@@ -149,17 +149,15 @@ func (c *Credentials) respond(h *Hasher, ha1 *Hex, method []byte) Hex {
 }
 
 // AppendInfo appends the Authentication-Info header that answers credentials which were right (RFC 7616 section 3.5): rspauth
-// shows the client that the server knows the secret, too. nextnonce tells it what to use from now on; empty = the same. A cnonce that could not be echoed as it came gets no header: none is a must.
+// shows the client that the server knows the secret, too, and nextnonce what to use from now on. A cnonce that could not be
+// echoed as it came gets no header: none is a must.
 func (c *Credentials) AppendInfo(dst []byte, h *Hasher, ha1 *Hex, nextnonce []byte) []byte {
 	if !plain(c.CNonce) {
 		return dst
 	}
 	proof := c.respond(h, ha1, nil)
-	dst = append(dst, `Authentication-Info: `...)
-	if len(nextnonce) > 0 {
-		dst = append(append(append(dst, `nextnonce="`...), nextnonce...), `",`...)
-	}
-	dst = append(append(dst, `qop=auth,rspauth="`...), proof.Bytes()...)
+	dst = append(append(dst, `Authentication-Info: nextnonce="`...), nextnonce...)
+	dst = append(append(dst, `",qop=auth,rspauth="`...), proof.Bytes()...)
 	dst = append(append(dst, `",cnonce="`...), c.CNonce...)
 	return append(append(append(dst, `",nc=`...), c.ncText...), "\r\n"...)
 }

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// A nonce is time (6 bytes, milliseconds), counter (4), a keyed hash of the source's address (4) and a MAC over these and
-// the realm (10): it says all about itself, so that a challenge leaves nothing behind here, and it cannot be made by
-// anyone who does not have the key. 24 bytes are 32 characters of base64.
+// A nonce is time (6 bytes, milliseconds), counter (4), a short MAC over these and the realm (4), which shows that it was
+// made here, and a MAC over all that, the realm and the source (10): it says all about itself, so that a challenge leaves
+// nothing behind here, and it cannot be made by anyone who does not have the key. 24 bytes are 32 characters of base64.
 const (
 	nonceRaw    = 24
+	nonceSaid   = 10
 	nonceSigned = 14
 	NonceLen    = 32
 )
@@ -44,8 +45,8 @@ func (h *Hasher) nonce(n Nonce, realm []byte, source netip.Addr) (raw [nonceRaw]
 	binary.BigEndian.PutUint64(raw[:], uint64(n.At)<<16)
 	binary.BigEndian.PutUint32(raw[6:], n.Seq)
 	address := source.As16()
-	copy(raw[10:nonceSigned], h.HMAC(labelSource, address[:]))
-	copy(raw[nonceSigned:], h.HMAC(labelNonce, raw[:nonceSigned], realm))
+	copy(raw[nonceSaid:nonceSigned], h.HMAC(labelNonce, raw[:nonceSaid], realm))
+	copy(raw[nonceSigned:], h.HMAC(labelSource, raw[:nonceSigned], address[:], realm))
 	return raw
 }
 
@@ -64,17 +65,17 @@ func (h *Hasher) CheckNonce(text, realm []byte, source netip.Addr, since, now ti
 		return Nonce{}, Forged
 	}
 	n := Nonce{At: int64(binary.BigEndian.Uint64(raw[:]) >> 16), Seq: binary.BigEndian.Uint32(raw[6:])}
-	if !equalMAC(h.HMAC(labelNonce, raw[:nonceSigned], realm)[:nonceRaw-nonceSigned], raw[nonceSigned:]) {
-		return Nonce{}, Forged
-	}
 	address := source.As16()
 	switch {
 	case n.At > now.UnixMilli()+1000:
 		return n, Forged
-	case n.At < since.UnixMilli():
-		return n, Old
-	case !equalMAC(h.HMAC(labelSource, address[:])[:4], raw[10:nonceSigned]):
+	case equalMAC(h.HMAC(labelSource, raw[:nonceSigned], address[:], realm)[:nonceRaw-nonceSigned], raw[nonceSigned:]):
+		if n.At < since.UnixMilli() {
+			return n, Old
+		}
+		return n, Fresh
+	case equalMAC(h.HMAC(labelNonce, raw[:nonceSaid], realm)[:nonceSigned-nonceSaid], raw[nonceSaid:nonceSigned]):
 		return n, Elsewhere
 	}
-	return n, Fresh
+	return Nonce{}, Forged
 }

@@ -56,17 +56,18 @@ func (g *Guard) keys(source netip.AddrPort, user []byte) (pairKey, userKey, netK
 	return userKey*31 ^ netKey | 1, userKey, netKey
 }
 
-// Slowed reports whether a pair has to wait: its credentials are not even looked at.
-func (g *Guard) Slowed(source netip.AddrPort, user []byte, now time.Time) bool {
+// Slowed reports whether a pair has to wait: its credentials are not even looked at. known tells that it has failed before:
+// only then is there anything for Passed to forget.
+func (g *Guard) Slowed(source netip.AddrPort, user []byte, now time.Time) (slowed, known bool) {
 	key, _, _ := g.keys(source, user)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.slot(key) {
 		if p := &g.slot(key)[i]; p.key == key {
-			return now.UnixMilli() < p.until
+			return now.UnixMilli() < p.until, true
 		}
 	}
-	return false
+	return false, false
 }
 
 func (g *Guard) slot(key uint64) *[4]pair { return &g.pairs[key>>1%uint64(len(g.pairs))] }

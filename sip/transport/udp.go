@@ -45,7 +45,7 @@ const batchSize = 32
 
 // Rounds that follow each other within crowded are a crowd: then a pause of gather lets datagrams come together, because
 // waking up for each costs more than answering it. A round that brought enough is followed by the next at once.
-const crowded, gather, enough = time.Millisecond, 400 * time.Microsecond, batchSize / 4
+const crowded, gather, enough = 3 * time.Millisecond, time.Millisecond, batchSize
 
 // batchConn is what golang.org/x/net/ipv4 and ipv6 make of a socket.
 type batchConn interface {

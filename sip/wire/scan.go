@@ -118,15 +118,17 @@ func Number(b []byte, highest uint64) (uint64, bool) {
 
 // quoted returns the length of the quoted string that b begins with, 0 when it does not end.
 func quoted(b []byte) int {
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
+	for at := 1; ; {
+		end := bytes.IndexByte(b[min(at, len(b)):], '"')
+		if end < 0 {
+			return 0
 		}
+		escape := bytes.IndexByte(b[at:at+end], '\\')
+		if escape < 0 {
+			return at + end + 1
+		}
+		at += escape + 2
 	}
-	return 0
 }
 
 // NextElement splits a header value at its first comma that stands in neither a quoted string nor angle brackets. ok is
