@@ -77,7 +77,7 @@ func (a *api) tell(ctx context.Context, d fleet.Device, pick eventOf) (string, e
 	}
 	if err := a.send(ctx, d, event); err != nil {
 		a.log.Info("a phone was not reached", "request_id", requestID(ctx), "device_id", d.ID, "event", event, "error", err)
-		return event, conflictAt("", "device-unreachable", "the phone is not registered, or did not answer; it fetches its configuration by itself later", "")
+		return event, conflictAt("", "device-unreachable", "the phone is not registered with this node, or did not answer; it fetches its configuration by itself later", "")
 	}
 	return event, nil
 }

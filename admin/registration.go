@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -28,9 +27,8 @@ type binding struct {
 	Transport    string    `json:"transport"`
 	UserAgent    string    `json:"user_agent"`
 	RegisteredAt time.Time `json:"registered_at"`
-	ExpiresAt    time.Time `json:"expires_at"`
-
-	domainID string
+	ExpiresAt    time.Time `json:"expires_at" doc:"what another node holds may be renewed there already, and is told here before this time"`
+	Node         *string   `json:"node" doc:"the node that the phone talks to, null when there is one server only"`
 }
 
 func (a *api) registrations(lineID string) []fleet.Registration {
@@ -98,7 +96,8 @@ func registered(regs []fleet.Registration) registration {
 }
 
 type listRegistrationsInput struct {
-	Tenanted
+	Paging
+	Domain   string `query:"domain"`
 	LineID   string `query:"line_id" maxLength:"64"`
 	DeviceID string `query:"device_id" maxLength:"64"`
 	UserID   string `query:"user_id" maxLength:"64"`
@@ -106,32 +105,26 @@ type listRegistrationsInput struct {
 
 func (a *api) listRegistrations(ctx context.Context, in *listRegistrationsInput) (*page[binding], error) {
 	s := a.snaps()
-	return walk(ctx, a, s, in.Tenanted, "", listing[binding, binding]{
-		rows: func(behind string) iter.Seq[binding] { return a.bindings(s, in.LineID, behind) },
-		key:  bindingKey, domain: func(b binding) string { return b.domainID },
-		accepts: func(b binding) bool {
-			return is(in.UserID, b.UserID) && (in.DeviceID == "" || b.DeviceID != nil && *b.DeviceID == in.DeviceID)
-		},
-		show: func(b binding) (binding, error) { return b, nil },
-	})
-}
-
-// bindings are the contacts of a line, "" = of all, in the order of their keys.
-func (a *api) bindings(s *fleet.Snap, lineID, behind string) iter.Seq[binding] {
+	inDomain, err := a.filterDomain(ctx, s, in.Domain)
+	if err != nil {
+		return nil, err
+	}
+	from, err := in.position()
+	if err != nil {
+		return nil, err
+	}
 	var all []binding
-	for _, r := range a.registrations(lineID) {
+	for _, r := range a.registrations(in.LineID) {
 		l, err := s.Line(r.LineID)
-		if err != nil {
-			continue // its line went a moment ago
+		if err != nil || !inDomain(l.DomainID) || !is(in.UserID, l.UserID) || !is(in.DeviceID, r.DeviceID) {
+			continue
 		}
-		b := binding{LineID: r.LineID, DeviceID: orNull(r.DeviceID), UserID: l.UserID, AOR: r.AOR, Contact: r.Contact, Source: r.Source, Transport: r.Transport,
-			UserAgent: r.UserAgent, RegisteredAt: r.RegisteredAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(), domainID: l.DomainID}
-		if bindingKey(b) > behind {
-			all = append(all, b)
-		}
+		all = append(all, binding{LineID: r.LineID, DeviceID: orNull(r.DeviceID), UserID: l.UserID, AOR: r.AOR, Contact: r.Contact, Source: r.Source,
+			Transport: r.Transport, UserAgent: r.UserAgent, RegisteredAt: r.RegisteredAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(), Node: orNull(r.Node)})
 	}
 	slices.SortFunc(all, func(x, y binding) int { return strings.Compare(bindingKey(x), bindingKey(y)) })
-	return slices.Values(all)
+	rows := only(slices.Values(all), func(b binding) bool { return bindingKey(b) > from })
+	return fill(in.Paging, rows, bindingKey, func(b binding) (binding, error) { return b, nil })
 }
 
 // bindingKey orders bindings; the contact may hold any bytes, so it comes last.

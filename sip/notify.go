@@ -57,10 +57,15 @@ func (s *Server) Notify(ctx context.Context, deviceID, event string) ([]Delivery
 			}
 		}
 	}
-	if len(out) == 0 {
-		return nil, ErrNotRegistered
+	if len(out) > 0 {
+		return out, nil
 	}
-	return out, nil
+	for _, dl := range device.Lines { // a phone behind NAT can be reached by the node alone that it talks to
+		if _, nodes := s.table.Everywhere(dl.LineID); len(nodes) > 0 {
+			return nil, fmt.Errorf("%w here, but with node %s: ask there", ErrNotRegistered, strings.Join(nodes, ", "))
+		}
+	}
+	return nil, ErrNotRegistered
 }
 
 // bindingsOf returns the bindings of a line that are this device's.

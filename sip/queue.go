@@ -95,7 +95,7 @@ func (s *Server) tell(snap *fleet.Snap, c *location.Change) {
 	if r.DeviceID == "" && c.Kind == "deactivated" {
 		r.DeviceID = takenOff(snap, r, c)
 	}
-	if s.cfg.Seen != nil && (c.Kind == "created" || c.Kind == "replaced") {
+	if s.cfg.Seen != nil && c.Node == "" && (c.Kind == "created" || c.Kind == "replaced") {
 		s.cfg.Seen(r)
 	}
 	if s.cfg.Event != nil && r.DeviceID != "" && eventType(c.Kind) != "" {
@@ -112,7 +112,7 @@ func eventType(kind string) string {
 	switch kind {
 	case "created", "replaced":
 		return "registered"
-	case "refreshed", "shortened":
+	case "refreshed", "shortened", "moved":
 		return ""
 	case "auth_failing":
 		return kind

@@ -64,6 +64,8 @@ func watchEvent(kind string) string {
 		return "registered"
 	case "replaced":
 		return "refreshed"
+	case "moved":
+		return "deactivated"
 	}
 	return kind
 }

@@ -64,6 +64,11 @@ type Config struct {
 	// ServiceRoute is given to every phone that registers (RFC 3608); "" = none.
 	ServiceRoute string
 
+	// Node is this server's name among several that share the records, and Federate tells them of each other's bindings
+	// until its context ends. "" and nil: there is one server.
+	Node     string
+	Federate func(context.Context, *location.Table) error
+
 	Limits Limits
 }
 
@@ -123,6 +128,9 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("sip: %w", err)
 	}
 	s.table = table
+	if c.Node != "" {
+		table.Share(c.Node)
+	}
 	if n := table.Lost(); n > 0 {
 		s.log.Warn("part of the bindings' log could not be read", "bytes", n)
 	}
@@ -173,6 +181,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 	}
 	g.Go(s.deliver)
+	g.Go(func() error { return s.federate(ctx) })
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		select {
@@ -239,7 +248,21 @@ func (s *Server) housekeeping(ctx context.Context) error {
 	}
 }
 
-// Registrations returns the bindings of a line, or of every line for "". Expired ones are never among them.
+// federate runs Federate until the server ends.
+func (s *Server) federate(ctx context.Context) error {
+	if s.cfg.Node == "" || s.cfg.Federate == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	return s.cfg.Federate(ctx, s.table)
+}
+
+// Bound is how many contacts are bound to this server, without those of other nodes.
+func (s *Server) Bound() int { return s.table.Len() }
+
+// Registrations returns the bindings of a line on every node, or of every line for "". Expired ones are never among them.
 func (s *Server) Registrations(lineID string) []fleet.Registration {
 	snap := s.cfg.Store.Snap()
 	listed := s.table.Registrations(lineID)

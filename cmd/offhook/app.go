@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"offhook/provisioning/fleet/boltjournal"
 	"offhook/provisioning/fleet/redisjournal"
 	"offhook/sip"
+	"offhook/sip/federation"
 )
 
 // app is one server: everything that `offhook serve` runs. It touches neither signals nor standard streams, so that a test
@@ -35,6 +37,7 @@ type app struct {
 	catalog   *family.Live
 	phones    *provisioning.Service
 	registrar *sip.Server
+	nodes     *federation.Federation // nil without Redis
 
 	serve  []service // in the order in which they start
 	onStop []step    // torn down in reverse
@@ -85,11 +88,14 @@ func (a *app) bind(context.Context) error {
 	if a.host == "" {
 		a.host = ownAddress()
 	}
-	if !fleet.IsHostname(strings.ToLower(strings.TrimSuffix(a.host, "."))) && net.ParseIP(a.host) == nil {
+	if !hostForm.MatchString(a.host) && net.ParseIP(a.host) == nil {
 		return misused(fmt.Errorf("--advertise: want a host name or an address alone, without http:// and without a port, as 192.0.2.10"))
 	}
 	return nil
 }
+
+// hostForm is what --advertise takes beside addresses.
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
 
 func (a *app) open(ctx context.Context) error {
 	var err error

@@ -51,8 +51,7 @@ type identifyOut struct {
 // maxRow bounds one line of input.
 const maxRow = 1 << 20
 
-// Run answers each line of standard input with one line. One that is no JSON is told of, claims nothing, and ends nothing but
-// the success of the whole.
+// Run answers each line of standard input with one line.
 func (c *identifyCmd) Run(s std) error {
 	catalog, err := c.load()
 	if err != nil {
@@ -61,19 +60,15 @@ func (c *identifyCmd) Run(s std) error {
 	in := bufio.NewScanner(s.in)
 	in.Buffer(nil, maxRow)
 	out := json.NewEncoder(s.out)
-	bad := 0
 	for n := 1; in.Scan(); n++ {
 		if len(in.Bytes()) == 0 {
 			continue
 		}
 		var row identifyIn
-		var id family.Identity
 		if err := json.Unmarshal(in.Bytes(), &row); err != nil {
-			fmt.Fprintf(s.err, "line %d: %v\n", n, err)
-			bad++
-		} else {
-			id = catalog.Identify(family.Evidence{Proto: row.Proto, Path: text(row.Path), Agent: text(row.UA), VCI: text(row.VCI)})
+			return fmt.Errorf("line %d: %w", n, err)
 		}
+		id := catalog.Identify(family.Evidence{Proto: row.Proto, Path: text(row.Path), Agent: text(row.UA), VCI: text(row.VCI)})
 		err := out.Encode(identifyOut{
 			Maker: claimed(id.Maker), Model: claimed(id.Model), Firmware: claimed(id.Firmware), MAC: claimed(id.MAC), Serial: claimed(id.Serial),
 		})
@@ -81,13 +76,7 @@ func (c *identifyCmd) Run(s std) error {
 			return err
 		}
 	}
-	if err := in.Err(); err != nil {
-		return err
-	}
-	if bad > 0 {
-		return fmt.Errorf("%d lines are no request: each is one JSON object with proto, path, ua and vci", bad)
-	}
-	return nil
+	return in.Err()
 }
 
 func text(s *string) string {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"offhook/provisioning/fleet"
@@ -81,6 +82,26 @@ func keyFile(path string, format func([]byte) string) (string, error) {
 	}
 	_, err = f.WriteString(key + "\n")
 	return key, errors.Join(err, f.Sync(), f.Close())
+}
+
+// nodeForm is what --node takes: it stands in logs, in the API and in names of keys.
+var nodeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// nodeName is this node's name among several: it must be another on each, and the same after a restart.
+func nodeName(c serveCmd) (string, error) {
+	if c.Node != "" {
+		if !nodeForm.MatchString(c.Node) {
+			return "", misused(errors.New("--node: want letters, digits, dots and dashes, as pbx1"))
+		}
+		return c.Node, nil
+	}
+	return keyFile(filepath.Join(c.Data, "node"), func(b []byte) string {
+		host, _ := os.Hostname()
+		if host, _, _ = strings.Cut(host, "."); len(host) > 40 || !nodeForm.MatchString(host) {
+			host = "node"
+		}
+		return host + "-" + hex.EncodeToString(b[:3])
+	})
 }
 
 // derive makes a key for one use out of the secret key, so that no two uses share one.

@@ -21,13 +21,15 @@ func (a *app) metrics() http.Handler {
 			func() float64 { return truth(a.store.Ready() == nil) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "offhook_waiting_phones", Help: "Unknown phones in the waiting room."},
 			func() float64 { return float64(len(a.sightings.Waiting())) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "offhook_registrations", Help: "Contacts bound to an address of record."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "offhook_registrations", Help: "Contacts that are bound here, without those of other nodes."},
 			func() float64 {
 				if a.registrar == nil {
 					return 0
 				}
-				return float64(len(a.registrar.Registrations("")))
+				return float64(a.registrar.Bound())
 			}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "offhook_registrations_shared", Help: "1 while there are no other nodes, or they and this one tell each other of registrations."},
+			func() float64 { return truth(a.sharing() == nil) }),
 	)
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }

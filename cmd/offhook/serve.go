@@ -15,6 +15,7 @@ import (
 type serveCmd struct {
 	Data      string `help:"Directory for everything that is kept." default:"./data" placeholder:"DIR"`
 	Redis     string `help:"Keep records in this Redis instead, for several nodes: redis://host:6379/0." placeholder:"URL"`
+	Node      string `help:"This node's name among several on one Redis; default: drawn at the first start." placeholder:"NAME"`
 	Domain    string `help:"Name of the first domain, made at the first start." default:"example.test" placeholder:"NAME"`
 	Advertise string `help:"Host name or address that phones reach this server at; default: this machine's first address." placeholder:"HOST"`
 

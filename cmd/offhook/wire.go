@@ -16,6 +16,7 @@ import (
 	"offhook/provisioning"
 	"offhook/provisioning/fleet"
 	"offhook/sip"
+	"offhook/sip/federation"
 )
 
 func (a *app) wire(context.Context) error {
@@ -64,7 +65,7 @@ func (a *app) wireSIP() error {
 	if err != nil {
 		return misused(err)
 	}
-	a.registrar, err = sip.New(sip.Config{
+	conf := sip.Config{
 		Log: a.log, Store: a.store, Dir: a.opts.Data, NonceKey: key, Advertise: a.hosts(),
 		UDP: a.listen.sipUDP, TCP: a.listen.sipTCP, TLS: a.listen.sips, WS: a.listen.ws, WSS: a.listen.wss, TLSConfig: a.listen.tls,
 		Now: time.Now, Rand: rand.Reader,
@@ -72,13 +73,39 @@ func (a *app) wireSIP() error {
 		Offer: (&offers{catalog: a.catalog}).offer,
 		Seen:  a.phones.LearnSIP,
 		Event: func(id string, e fleet.Event) { a.sightings.Note(id, nil, e) },
-	})
-	if err != nil {
+	}
+	if a.opts.Redis != "" {
+		if err := a.federate(&conf); err != nil {
+			return err
+		}
+	}
+	if a.registrar, err = sip.New(conf); err != nil {
 		return fmt.Errorf("registrar: %w", err)
 	}
 	a.stopping("registrar", a.registrar.Close)
 	a.serve = append(a.serve, service{"sip", a.registrar.Serve})
 	return nil
+}
+
+// federate has the registrar share its registrations with the nodes on the same Redis.
+func (a *app) federate(conf *sip.Config) (err error) {
+	if conf.Node, err = nodeName(a.opts); err != nil {
+		return err
+	}
+	if a.nodes, err = federation.New(federation.Config{URL: a.opts.Redis, Log: a.log, Now: time.Now}); err != nil {
+		return fmt.Errorf("registrar: %w", err)
+	}
+	conf.Federate = a.nodes.Run
+	a.log.Info("one of several nodes", "node", conf.Node)
+	return nil
+}
+
+// sharing is nil while registrations are shared with the other nodes, or there are none.
+func (a *app) sharing() error {
+	if a.nodes == nil {
+		return nil
+	}
+	return a.nodes.Ready()
 }
 
 // wireAdmin gives the API what it may ask of the other fronts: they meet here and nowhere else.
@@ -90,7 +117,7 @@ func (a *app) wireAdmin() error {
 		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Key: a.keys.admin, Now: time.Now, Rand: rand.Reader,
 		Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
 		Served: a.phones.Served, Uploads: a.uploads,
-		Ready: a.store.Ready, Metrics: a.metrics(), RequireIfMatch: a.opts.RequireIfMatch,
+		Ready: a.sharing, Metrics: a.metrics(), RequireIfMatch: a.opts.RequireIfMatch,
 		MessagesPerSecond: a.opts.Registrar.NotifyRate,
 		SMTP:              a.smtp(), Hooks: outbox.NewHookClient(a.opts.WebhookNetworks), PublicURL: a.opts.PublicURL,
 	}

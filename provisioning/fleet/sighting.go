@@ -19,6 +19,7 @@ type Registration struct {
 	RegisteredAt time.Time `json:"registered_at"` // when the binding was made
 	RefreshedAt  time.Time `json:"refreshed_at"`
 	ExpiresAt    time.Time `json:"expires_at"`
+	Node         string    `json:"node,omitempty"` // that the phone talks to, "" when there is one only
 }
 
 // Event is something that happened to a device, with the reason for its result. No secret ever stands in one.

@@ -22,9 +22,12 @@ type Account struct {
 	ha1        []ha1
 	window     digest.Window
 	bindings   []*Binding
-	watched    bool  // refreshes are news, too
-	failed     int64 // when credentials were last wrong, and
-	passed     int64 // when they were last right
+	others     *elsewhere // nil while there is nothing to know
+	epoch      uint64     // changes with what makes bindings void
+	dirty      bool       // waits to be gathered
+	watched    bool       // refreshes are news, too
+	failed     int64      // when credentials were last wrong, and
+	passed     int64      // when they were last right
 }
 
 type ha1 struct {
@@ -147,6 +150,7 @@ func (a *Account) set(l fleet.Line, domain string) (changed bool) {
 		a.ha1, a.window = nil, digest.Window{}
 	}
 	a.number, a.domain, a.username, a.secret, a.generation = l.Number, domain, l.AuthUsername, l.Secret, generation
+	a.epoch = epochOf(generation, l.Number, domain)
 	return changed
 }
 

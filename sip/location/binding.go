@@ -33,6 +33,8 @@ type Binding struct {
 	mark      uint64 // of the request that wrote it last
 	Refreshed int64
 	Expires   int64
+	shared    int64 // Expires as other nodes know it; see unshared and unsure
+	after     int64 // what this node had heard of when it was made
 }
 
 // remaining is what is left in whole seconds, at least 1 for one that is still there.
@@ -46,7 +48,7 @@ func (b *Binding) outbound() bool { return b.RegID != 0 && b.Instance != "" }
 // appendContact writes a Contact line with what is left of its time.
 func (b *Binding) appendContact(dst []byte, now int64, gruu func([]byte, *Binding) []byte) []byte {
 	dst = append(append(dst, "Contact: <"...), b.Contact...)
-	dst = append(append(dst, ">;expires="...), strconv.FormatInt(b.remaining(now), 10)...)
+	dst = strconv.AppendInt(append(dst, ">;expires="...), b.remaining(now), 10)
 	dst = append(dst, b.Params...)
 	if gruu != nil && b.Instance != "" {
 		dst = gruu(dst, b)
@@ -54,10 +56,10 @@ func (b *Binding) appendContact(dst []byte, now int64, gruu func([]byte, *Bindin
 	return append(dst, "\r\n"...)
 }
 
-func (b *Binding) registration(a *Account) fleet.Registration {
+func (b *Binding) registration(a *Account, node string) fleet.Registration {
 	return fleet.Registration{
 		LineID: a.LineID, AOR: a.aor(), Contact: b.Contact, Source: b.Source.String(), Transport: b.Transport.String(),
-		UserAgent: b.UserAgent, RegisteredAt: at(b.Registered), RefreshedAt: at(b.Refreshed), ExpiresAt: at(b.Expires),
+		UserAgent: b.UserAgent, RegisteredAt: at(b.Registered), RefreshedAt: at(b.Refreshed), ExpiresAt: at(b.Expires), Node: node,
 	}
 }
 

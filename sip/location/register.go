@@ -51,6 +51,7 @@ func (r *Request) Reset() {
 // op is one step of a change that is made as a whole.
 type op struct {
 	old     *Binding // nil: a new binding
+	row     *row     // that old is of, when another node holds it
 	contact *Contact // nil: old is removed
 	next    *Binding // what takes old's place, when more than times changes
 }
@@ -79,18 +80,18 @@ func (t *Table) Register(a *Account, r *Request) (Outcome, error) {
 	}
 	t.expire(a, now)
 	if len(r.Contacts) > 0 || r.All {
-		if outcome := a.plan(r, now); outcome != Done {
+		if outcome := t.plan(a, r, now); outcome != Done {
 			return outcome, nil
 		}
 		if err := t.apply(a, r, now); err != nil {
 			return Unlogged, err
 		}
 	}
-	r.list(a, now)
+	t.list(a, r, now)
 	return Done, nil
 }
 
-func (r *Request) list(a *Account, now int64) {
+func (t *Table) list(a *Account, r *Request, now int64) {
 	var gruu func([]byte, *Binding) []byte
 	if r.GRUU != nil {
 		gruu = func(dst []byte, b *Binding) []byte { return r.GRUU(dst, a.aor(), a.LineID, b) }
@@ -98,23 +99,31 @@ func (r *Request) list(a *Account, now int64) {
 	for _, b := range a.bindings {
 		r.Out = b.appendContact(r.Out, now, gruu)
 	}
+	t.rows(a, now, func(row *row) { r.Out = row.appendContact(r.Out, now, gruu) })
 }
 
 // retransmitted is how long an equal CSeq may be the same request again: 64*T1 (RFC 3261 section 17.2.2).
 const retransmitted = 32_000
 
 // plan decides on every contact before anything changes.
-func (a *Account) plan(r *Request, now int64) Outcome {
+func (t *Table) plan(a *Account, r *Request, now int64) Outcome {
 	r.ops = r.ops[:0]
 	if r.All {
-		return a.planAll(r)
+		return t.planAll(a, r, now)
 	}
 	count := len(a.bindings)
+	t.rows(a, now, func(*row) { count++ })
 	for i := range r.Contacts {
 		c := &r.Contacts[i]
 		old := a.find(c)
 		if old != nil && r.touches(old) {
 			old = nil // two contacts that differ may both be like a third: this one is another binding
+		}
+		var held *row
+		if old == nil {
+			if held = t.findRow(a, r, c, now); held != nil {
+				old = &held.Binding
+			}
 		}
 		switch {
 		case old == nil && c.Expires == 0:
@@ -124,17 +133,18 @@ func (a *Account) plan(r *Request, now int64) Outcome {
 			count++
 			continue
 		case old.CallID != string(r.CallID) || r.CSeq > old.CSeq:
+		case held != nil && r.CSeq == old.CSeq: // sent again to another node because the first did not answer
 		case r.CSeq == old.CSeq && c.Mark == old.mark && now-old.Refreshed < retransmitted:
 			continue
 		default:
 			return Late
 		}
 		if c.Expires == 0 {
-			r.ops = append(r.ops, op{old: old})
+			r.ops = append(r.ops, op{old: old, row: held})
 			count--
 			continue
 		}
-		r.ops = append(r.ops, op{old: old, contact: c})
+		r.ops = append(r.ops, op{old: old, row: held, contact: c})
 	}
 	for _, b := range a.bindings {
 		if b.generation != a.generation && !r.touches(b) {
@@ -158,31 +168,49 @@ func (r *Request) touches(b *Binding) bool {
 }
 
 // planAll removes every binding. One with the same Call-ID and no lower CSeq fails the whole request.
-func (a *Account) planAll(r *Request) Outcome {
+func (t *Table) planAll(a *Account, r *Request, now int64) Outcome {
 	for _, b := range a.bindings {
 		if b.CallID == string(r.CallID) && r.CSeq <= b.CSeq {
 			return Late
 		}
 		r.ops = append(r.ops, op{old: b})
 	}
-	return Done
+	outcome := Done
+	t.rows(a, now, func(held *row) {
+		if held.CallID == string(r.CallID) && r.CSeq <= held.CSeq {
+			outcome = Late
+		}
+		r.ops = append(r.ops, op{old: &held.Binding, row: held})
+	})
+	return outcome
 }
 
 // find returns the binding that a contact is about: by instance and reg-id where outbound applies (RFC 5626 section 6),
 // else by comparing URIs (RFC 3261 section 19.1.4).
 func (a *Account) find(c *Contact) *Binding {
 	for _, b := range a.bindings {
-		if c.RegID != 0 {
-			if b.RegID == c.RegID && b.Instance == string(c.Instance) {
-				return b
-			}
-			continue
-		}
-		if !b.outbound() && (b.Contact == string(c.URI) || wire.SameURI([]byte(b.Contact), c.URI)) {
+		if b.isAbout(c) {
 			return b
 		}
 	}
 	return nil
+}
+
+func (b *Binding) isAbout(c *Contact) bool {
+	if c.RegID != 0 {
+		return b.RegID == c.RegID && b.Instance == string(c.Instance)
+	}
+	return !b.outbound() && (b.Contact == string(c.URI) || wire.SameURI([]byte(b.Contact), c.URI))
+}
+
+// findRow returns what another node holds of a contact, unless r is about that already.
+func (t *Table) findRow(a *Account, r *Request, c *Contact, now int64) (found *row) {
+	t.rows(a, now, func(held *row) {
+		if found == nil && held.isAbout(c) && !r.touches(&held.Binding) {
+			found = held
+		}
+	})
+	return found
 }
 
 // apply logs the planned steps as one record and then takes them.
@@ -198,8 +226,8 @@ func (t *Table) apply(a *Account, r *Request, now int64) error {
 		o := &r.ops[i]
 		switch {
 		case o.contact == nil:
-			r.rec.remove(o.old.ID)
-		case o.old != nil && o.old.same(r, o.contact, a.generation):
+			r.rec.remove(o.old.ID) // of a row too: it does no harm
+		case o.old != nil && o.row == nil && o.old.same(r, o.contact, a.generation):
 			r.rec.refresh(o.old.ID, r.CSeq, o.contact.Mark, now, now+o.contact.Expires*1000)
 		default:
 			o.next = t.newBinding(a, r, o, now)
@@ -236,11 +264,15 @@ func (t *Table) newBinding(a *Account, r *Request, o *op, now int64) *Binding {
 		Contact: string(c.URI), Params: string(c.Params), Instance: string(c.Instance), RegID: c.RegID, CallID: string(r.CallID),
 		Path: string(r.Path), UserAgent: string(r.UserAgent), Source: r.Source, Local: r.Local, Transport: r.Transport, Flow: r.Flow,
 		Registered: now, generation: a.generation, CSeq: r.CSeq, mark: c.Mark, Refreshed: now, Expires: now + c.Expires*1000,
+		after: t.after(),
 	}
-	if o.old != nil {
+	if o.old != nil && o.row == nil {
 		b.ID, b.Registered = o.old.ID, o.old.Registered
-	} else {
-		b.ID = t.lastID.Add(1)
+		return b
+	}
+	b.ID = t.lastID.Add(1)
+	if o.row != nil {
+		b.Registered = o.old.Registered
 	}
 	return b
 }
@@ -258,6 +290,10 @@ func (t *Table) take(a *Account, r *Request, o *op, now int64) {
 		}
 		return
 	}
+	if o.row != nil {
+		t.takeRow(a, r, o, now)
+		return
+	}
 	at := -1
 	for i, b := range a.bindings {
 		if b == o.old {
@@ -268,14 +304,16 @@ func (t *Table) take(a *Account, r *Request, o *op, now int64) {
 	case o.contact == nil:
 		a.bindings = append(a.bindings[:at:at], a.bindings[at+1:]...)
 		t.live.Add(-1)
+		t.unregister(a, r, o.old, now)
 		t.changed(a.change("unregistered", o.old))
 	case o.old == nil:
 		a.bindings = append(a.bindings, o.next)
 		t.live.Add(1)
-		t.changed(a.change("created", o.next))
+		t.news(a, "created", o.next)
 	default:
 		a.bindings[at] = o.next
-		t.changed(a.change("replaced", o.next))
+		t.inherit(a, o.old, o.next)
+		t.news(a, "replaced", o.next)
 	}
 }
 
@@ -293,7 +331,7 @@ func (t *Table) FlowClosed(a *Account, flow uint64) {
 		case b.outbound():
 			rec.remove(b.ID)
 			t.live.Add(-1)
-			t.changed(a.change("deactivated", b))
+			t.news(a, "deactivated", b)
 			continue
 		default:
 			lost := *b

@@ -23,7 +23,8 @@ type Table struct {
 	log     *sightlog.Log
 	now     func() time.Time
 	changed func(Change)
-	stop    func() // ends the watch
+	stop    func()   // ends the watch
+	sharing *sharing // nil: there are no other nodes
 
 	mu      sync.RWMutex // guards what follows
 	lines   map[string]*Account
@@ -44,20 +45,28 @@ type shard struct {
 
 // Change is what happened to a binding.
 type Change struct {
-	Kind    string // created, replaced, unregistered, expired, deactivated; refreshed and shortened while watched
+	Kind    string // created, replaced, unregistered, expired, deactivated, moved (to another node); refreshed and shortened while watched
 	LineID  string
 	Number  string // user and host of the address of record
 	Domain  string
+	Node    string // that holds the binding, "" for this one
 	Binding Binding
 }
 
 // Registration is the binding as others see it.
 func (c *Change) Registration() fleet.Registration {
-	return c.Binding.registration(&Account{LineID: c.LineID, number: c.Number, domain: c.Domain})
+	return c.Binding.registration(&Account{LineID: c.LineID, number: c.Number, domain: c.Domain}, c.Node)
 }
 
 func (a *Account) change(kind string, b *Binding) Change {
 	return Change{Kind: kind, LineID: a.LineID, Number: a.number, Domain: a.domain, Binding: *b}
+}
+
+// changeOf is a change of what another node holds.
+func (a *Account) changeOf(kind string, r *row) Change {
+	c := a.change(kind, &r.Binding)
+	c.Node = r.node
+	return c
 }
 
 // Open replays the log at path over the lines of the store and follows both from there on. changed is called for each
@@ -197,7 +206,7 @@ func (t *Table) followDomain(store *fleet.Store, c fleet.Change) {
 func (t *Table) putLine(l fleet.Line) {
 	a := t.lines[l.ID]
 	if a == nil {
-		a = &Account{LineID: l.ID}
+		a = t.adopt(l.ID)
 		t.lines[l.ID] = a
 	}
 	a.mu.Lock()
@@ -237,7 +246,7 @@ func (t *Table) clear(a *Account) {
 	}
 	_ = t.append(rec.buf)
 	for _, b := range a.bindings {
-		t.changed(a.change("deactivated", b))
+		t.news(a, "deactivated", b)
 	}
 	t.live.Add(-int64(len(a.bindings)))
 	a.bindings = nil
@@ -268,16 +277,17 @@ type Listed struct {
 	Instance string
 }
 
-// Registrations returns the bindings of a line, or of all lines for "", without the expired ones.
+// Registrations returns the bindings of a line, or of all lines for "", on every node, without the expired ones.
 func (t *Table) Registrations(lineID string) []Listed {
 	var out []Listed
 	now := t.now().UnixMilli()
 	take := func(a *Account) error {
 		for _, b := range a.bindings {
 			if !b.expired(now) {
-				out = append(out, Listed{b.registration(a), b.Instance})
+				out = append(out, Listed{b.registration(a, t.Node()), b.Instance})
 			}
 		}
+		t.rows(a, now, func(r *row) { out = append(out, Listed{r.registration(a, r.node), r.Instance}) })
 		return nil
 	}
 	if lineID != "" {
@@ -298,7 +308,7 @@ func (t *Table) Registrations(lineID string) []Listed {
 	return out
 }
 
-// Bindings returns copies of a line's bindings that have not expired.
+// Bindings returns copies of a line's bindings here that have not expired.
 func (t *Table) Bindings(lineID string) []Binding {
 	a := t.Line(lineID)
 	if a == nil {
@@ -316,7 +326,26 @@ func (t *Table) Bindings(lineID string) []Binding {
 	return out
 }
 
-// Len is how many bindings there are, expired ones that were not swept yet among them.
+// Everywhere returns copies of a line's bindings on every node that have not expired, and the names of the other nodes that
+// hold some of them.
+func (t *Table) Everywhere(lineID string) (all []Binding, nodes []string) {
+	all = t.Bindings(lineID)
+	a := t.Line(lineID)
+	if a == nil {
+		return all, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t.rows(a, t.now().UnixMilli(), func(r *row) {
+		all = append(all, r.Binding)
+		if !slices.Contains(nodes, r.node) {
+			nodes = append(nodes, r.node)
+		}
+	})
+	return all, nodes
+}
+
+// Len is how many bindings there are here, expired ones that were not swept yet among them.
 func (t *Table) Len() int { return int(t.live.Load()) }
 
 // Sweep drops expired bindings, and rewrites the log when most of it is history or when it has failed.
@@ -324,8 +353,14 @@ func (t *Table) Sweep() error {
 	now := t.now().UnixMilli()
 	_ = t.each(func(a *Account) error {
 		t.expire(a, now)
+		if t.sharing != nil {
+			t.sweepShared(a, now)
+		}
 		return nil
 	})
+	if t.sharing != nil {
+		t.sweepEarly(now)
+	}
 	if !t.failing.Load() && t.log.Size() < compactAt+int64(t.Len())*512 {
 		return nil
 	}
@@ -398,6 +433,6 @@ func (t *Table) expire(a *Account, now int64) {
 		}
 		a.bindings = slices.Delete(a.bindings, i, i+1)
 		t.live.Add(-1)
-		t.changed(a.change("expired", b))
+		t.news(a, "expired", b)
 	}
 }

@@ -1,0 +1,211 @@
+package federation
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"offhook/provisioning/fleet"
+	"offhook/provisioning/fleet/fleettest"
+	"offhook/provisioning/fleet/redisjournal"
+	"offhook/sip/location"
+	"offhook/sip/wire"
+)
+
+// TestRedisAway: phones register, refresh and unregister on, a node says that it is alone, and when Redis is back, with or
+// without what it had, all nodes know what is true.
+func TestRedisAway(t *testing.T) {
+	for _, empty := range []bool{false, true} {
+		t.Run(fmt.Sprint("empty ", empty), func(t *testing.T) {
+			f := newFixture(t, 4)
+			a, b := f.node("a"), f.node("b")
+			stay, leave, come, drop := f.lines[0], f.lines[1], f.lines[2], f.lines[3]
+			for _, l := range []fleet.Line{stay, leave, drop} {
+				a.do(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600})
+				b.lists(l, "a sip:1@192.0.2.1")
+			}
+			f.redis.kill()
+			eventually(t, "both nodes know that they are alone", func() bool { return a.fed.Ready() != nil && b.fed.Ready() != nil })
+			a.do(phone{line: stay, contact: "sip:1@192.0.2.1", callID: "one", cseq: 2, expires: 600})
+			a.do(phone{line: leave, contact: "sip:1@192.0.2.1", callID: "one", cseq: 2})
+			a.do(phone{line: come, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600})
+			f.clock.Advance(time.Second)
+			b.do(phone{line: drop, contact: "sip:1@192.0.2.1", callID: "one", cseq: 2})
+			if empty {
+				if err := os.RemoveAll(filepath.Join(f.redis.dir, "appendonlydir")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.redis.start()
+			for _, n := range []*node{a, b} {
+				eventually(t, n.name+" is in touch", func() bool { return n.fed.Ready() == nil })
+				n.lists(stay, "a sip:1@192.0.2.1")
+				n.lists(leave)
+				n.lists(come, "a sip:1@192.0.2.1")
+				n.lists(drop)
+				if n.log.count("Redis is away") != 1 || n.log.count("Redis is back") != 1 {
+					t.Errorf("%s logs %d times that Redis is away and %d times that it is back, want once each", n.name, n.log.count("Redis is away"), n.log.count("Redis is back"))
+				}
+			}
+		})
+	}
+}
+
+// TestRedisRestartsUnderLoad kills Redis in the middle of registrations on two nodes, twice. No request fails, and in the
+// end both nodes list what the last request of each phone said.
+func TestRedisRestartsUnderLoad(t *testing.T) {
+	const phones = 40
+	f := newFixture(t, phones)
+	nodes := []*node{f.node("a"), f.node("b")}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var slowest time.Duration
+	want := make([][]string, phones)
+	for i, l := range f.lines {
+		wg.Go(func() {
+			home := nodes[i%2]
+			p := phone{line: l, contact: fmt.Sprintf("sip:%d@192.0.2.1", i), callID: l.ID}
+			for round := 0; ; round++ {
+				p.cseq++
+				p.expires = int64(600 * min(round%3, 1)) // bound, bound again, unbound
+				begun := time.Now()
+				outcome, _ := home.register(p)
+				mu.Lock()
+				slowest = max(slowest, time.Since(begun))
+				mu.Unlock()
+				if outcome != location.Done {
+					t.Errorf("outcome %v, want done whatever Redis does", outcome)
+					return
+				}
+				select {
+				case <-stop:
+					want[i] = []string{}
+					if p.expires > 0 {
+						want[i] = append(want[i], home.name+" "+p.contact)
+					}
+					return
+				case <-time.After(time.Millisecond):
+				}
+			}
+		})
+	}
+	for range 2 {
+		time.Sleep(100 * time.Millisecond)
+		f.redis.kill()
+		eventually(t, "a node is alone", func() bool { return nodes[0].fed.Ready() != nil })
+		f.redis.start()
+		eventually(t, "both are in touch", func() bool { return nodes[0].fed.Ready() == nil && nodes[1].fed.Ready() == nil })
+	}
+	close(stop)
+	wg.Wait()
+	t.Logf("the slowest of all requests took %v", slowest)
+	for i, l := range f.lines {
+		for _, n := range nodes {
+			n.lists(l, want[i]...)
+		}
+	}
+}
+
+// TestDeadNode: what is bound over UDP stays listed, what needs the dead node's connection does not, and both are there
+// when the node is back.
+func TestDeadNode(t *testing.T) {
+	f := newFixture(t, 1)
+	a, b := f.node("a"), f.node("b")
+	line := f.lines[0]
+	a.do(phone{line: line, contact: "sip:udp@192.0.2.1", callID: "one", cseq: 1, expires: 600})
+	a.do(phone{line: line, contact: "sip:tcp@192.0.2.1", callID: "two", cseq: 1, expires: 600, transport: wire.TCP})
+	b.lists(line, "a sip:tcp@192.0.2.1", "a sip:udp@192.0.2.1")
+	a.stop() // its sign of life ends
+	b.lists(line, "a sip:udp@192.0.2.1")
+	f.table("a", a.path).run()
+	b.lists(line, "a sip:tcp@192.0.2.1", "a sip:udp@192.0.2.1")
+}
+
+// TestStaleOnesAreRemoved: a node that comes back without its log takes away what it held before.
+func TestStaleOnesAreRemoved(t *testing.T) {
+	f := newFixture(t, 1)
+	a, b := f.node("a"), f.node("b")
+	line := f.lines[0]
+	a.do(phone{line: line, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600})
+	b.lists(line, "a sip:1@192.0.2.1")
+	a.stop()
+	f.table("a", filepath.Join(t.TempDir(), "another.log")).run()
+	b.lists(line)
+}
+
+// TestRestartTellsNothingAnew: a node that finds in Redis what it would say itself is silent.
+func TestRestartTellsNothingAnew(t *testing.T) {
+	f := newFixture(t, 10)
+	a := f.node("a")
+	for _, l := range f.lines {
+		a.do(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600})
+	}
+	eventually(t, "all are told", func() bool { return f.redis.calls("evalsha") >= len(f.lines) })
+	a.stop()
+	before := f.redis.calls("evalsha")
+	a = f.table("a", a.path).run()
+	if err := a.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.fed.send(t.Context(), a.Table); err != nil {
+		t.Fatal(err)
+	}
+	if now := f.redis.calls("evalsha"); now != before {
+		t.Errorf("%d were told again", now-before)
+	}
+}
+
+// TestNewSecretVoidsEverywhere: what was bound with old credentials is not listed by any node, even one whose owner is dead.
+func TestNewSecretVoidsEverywhere(t *testing.T) {
+	f := newFixture(t, 1)
+	a, b := f.node("a"), f.node("b")
+	line := f.lines[0]
+	a.do(phone{line: line, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600})
+	b.lists(line, "a sip:1@192.0.2.1")
+	a.stop()
+	fleettest.Update(t, f.store, func(tx *fleet.Tx) error {
+		_, err := tx.RotateSecret(line.ID)
+		return err
+	})
+	if got := b.listed(line); len(got) != 0 {
+		t.Errorf("b lists %q, made with a secret that is no longer good", got)
+	}
+}
+
+// TestBindingBeforeItsLine: what is bound to a line that this node has not heard of yet is listed as soon as it has.
+func TestBindingBeforeItsLine(t *testing.T) {
+	f := &fixture{t: t, redis: startRedis(t), clock: newClock()}
+	behind := &fixture{t: t, redis: f.redis, clock: f.clock}
+	f.store, behind.store = f.sharedStore(), f.sharedStore()
+	f.fill(1)
+	a, b := f.node("a"), behind.node("b")
+	a.do(phone{line: f.lines[0], contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600})
+	eventually(t, "b has heard", func() bool { return slices.Contains(b.Nodes(), "a") })
+	if got := b.listed(f.lines[0]); len(got) != 0 {
+		t.Fatalf("b lists %q for a line that it does not know", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- behind.store.Follow(ctx) }()
+	b.lists(f.lines[0], "a sip:1@192.0.2.1")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// sharedStore is a store on the records in Redis. It does not follow the others.
+func (f *fixture) sharedStore() *fleet.Store {
+	f.t.Helper()
+	j, err := redisjournal.Open(f.t.Context(), "redis://"+f.redis.addr+"/0", redisjournal.Options{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return fleettest.Open(f.t, j, fleettest.NewClock())
+}

@@ -1,0 +1,166 @@
+package location
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"offhook/sip/wire"
+)
+
+func sample() *Binding {
+	return &Binding{
+		Contact: "sip:101@192.0.2.1:5060;transport=tls", Params: `;q=0.5;+sip.instance="<urn:uuid:1>"`, Instance: "<urn:uuid:1>", RegID: 1, CallID: "a@b",
+		Path: "<sip:p.example.test;lr>", UserAgent: "Desk T46", Source: netip.MustParseAddrPort("[2001:db8::1]:5061"), Transport: wire.TLS,
+		Registered: 1_795_000_000_000, CSeq: 7, Refreshed: 1_795_000_100_000, Expires: 1_795_000_700_000,
+	}
+}
+
+// TestValueComesBack: everything that another node lists and compares is in the value.
+func TestValueComesBack(t *testing.T) {
+	b := sample()
+	r, err := readRow(b.key(), b.value("a", 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(*b, r.Binding, cmpopts.IgnoreUnexported(Binding{}), cmp.Comparer(func(x, y netip.AddrPort) bool { return x == y }), cmp.Comparer(func(x, y netip.Addr) bool { return x == y })); diff != "" {
+		t.Errorf("the binding comes back changed:\n%s", diff)
+	}
+	if r.node != "a" || r.epoch != 5 || r.Binding.key() != b.key() {
+		t.Errorf("node %q, epoch %d: want a and 5, and the key that it had", r.node, r.epoch)
+	}
+	t.Logf("%d bytes for %d of text", len(b.value("a", 5)), len(b.Contact+b.Params+b.Instance+b.CallID+b.Path+b.UserAgent))
+}
+
+func TestValueIsRefused(t *testing.T) {
+	good := sample().value("a", 5)
+	injected := sample()
+	injected.Params = ";x=1\r\nContact: <sip:evil@192.0.2.66>"
+	for name, v := range map[string][]byte{
+		"empty":           {},
+		"head alone":      good[:headSize],
+		"cut":             good[:len(good)-1],
+		"longer":          append(good[:len(good):len(good)], 0),
+		"other version":   append([]byte{2}, good[1:]...),
+		"other node":      append(append([]byte{1, 0, 0, 0, 0, 0, 1}, good[7:headSize]...), good[headSize:]...),
+		"breaks the line": injected.value("a", 5),
+		"too long":        append(good[:len(good):len(good)], make([]byte, maxValue)...),
+	} {
+		if _, err := readRow("k", v); err == nil {
+			t.Errorf("%s: read without an error", name)
+		}
+	}
+}
+
+func FuzzReadRow(f *testing.F) {
+	f.Add(sample().value("a", 5))
+	f.Add((&Binding{Contact: "sip:1@x"}).value("node-1", 1<<63))
+	f.Add(sample().end(1).append(nil))
+	f.Fuzz(func(t *testing.T, v []byte) {
+		h, headErr := readHead(v)
+		r, err := readRow("k", v)
+		if err != nil {
+			return
+		}
+		if headErr != nil || h.cseq != r.CSeq || h.expires != r.Expires {
+			t.Errorf("head and row differ: %v %v", h, r)
+		}
+		if strings.ContainsAny(r.Contact+r.Params+r.CallID+r.Path, "\r\n") {
+			t.Errorf("%q can break a line", v)
+		}
+		again, err := readRow("k", r.value(r.node, r.epoch))
+		if err != nil || again.Contact != r.Contact || again.Source != r.Source || again.Expires != r.Expires || again.node != r.node {
+			t.Errorf("%q does not come back: %v", v, err)
+		}
+	})
+}
+
+// TestRefreshAmongNodes: being one of several costs a refresh nothing: no allocation, and nobody has to be told.
+func TestRefreshAmongNodes(t *testing.T) {
+	s, lines := newStore(t, 1)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	table.Share("a")
+	a := table.Line(lines[0].ID)
+	other := sample()
+	other.Expires = time.Now().Add(time.Hour).UnixMilli()
+	if err := table.Heard(a.LineID, "b", []Op{{Key: other.key(), Value: other.value("b", a.epoch)}}); err != nil {
+		t.Fatal(err)
+	}
+	var r Request
+	cseq, callID, uri := uint32(0), []byte("x"), []byte("sip:1@192.0.2.1")
+	refresh := func() {
+		cseq++
+		r.Reset()
+		r.CallID, r.CSeq = callID, cseq
+		r.Contacts = append(r.Contacts, Contact{URI: uri, Expires: 600})
+		if outcome, err := table.Register(a, &r); outcome != Done || err != nil {
+			t.Fatal(outcome, err)
+		}
+	}
+	refresh()
+	for _, u := range table.Gather(10) {
+		table.Settled(u, []bool{true})
+	}
+	if n := testing.AllocsPerRun(100, refresh); n > 0 {
+		t.Errorf("a refresh allocates %v times", n)
+	}
+	if got := table.Gather(10); len(got) != 0 {
+		t.Errorf("after refreshes others have to be told %d updates, want none", len(got))
+	}
+	if want := "Contact: <" + other.Contact + ">;expires="; !strings.Contains(string(r.Out), want) {
+		t.Errorf("the answer %q lacks what the other node holds", r.Out)
+	}
+}
+
+// TestContactsAreCountedEverywhere: the limit of an address of record is one for all nodes.
+func TestContactsAreCountedEverywhere(t *testing.T) {
+	s, lines := newStore(t, 1)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	table.Share("a")
+	a := table.Line(lines[0].ID)
+	for i := range MaxContacts {
+		b := sample()
+		b.RegID, b.Expires = uint32(i+1), time.Now().Add(time.Hour).UnixMilli()
+		if err := table.Heard(a.LineID, "b", []Op{{Key: b.key(), Value: b.value("b", a.epoch)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var r Request
+	r.Reset()
+	r.CallID, r.CSeq = []byte("x"), 1
+	r.Contacts = append(r.Contacts, Contact{URI: []byte("sip:1@192.0.2.1"), Expires: 600})
+	if outcome, _ := table.Register(a, &r); outcome != Full {
+		t.Errorf("one more contact: outcome %v, want full", outcome)
+	}
+}
+
+// TestRemovalsThatWaitAreBounded: a phone that changes its contact while nobody can be told does not fill the memory.
+func TestRemovalsThatWaitAreBounded(t *testing.T) {
+	s, lines := newStore(t, 1)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	table.Share("a")
+	a := table.Line(lines[0].ID)
+	for i := range 200 {
+		var r Request
+		for step, expires := range []int64{600, 0} {
+			r.Reset()
+			r.CallID, r.CSeq = []byte("x"), uint32(2*i+step+1)
+			r.Contacts = append(r.Contacts, Contact{URI: fmt.Appendf(nil, "sip:%d@192.0.2.1", i), Expires: expires})
+			if outcome, err := table.Register(a, &r); outcome != Done || err != nil {
+				t.Fatal(outcome, err)
+			}
+			for _, u := range table.Gather(10) {
+				table.Unsettled(u)
+			}
+		}
+	}
+	if n := len(a.others.parted); n > maxParted {
+		t.Errorf("%d removals wait, want at most %d", n, maxParted)
+	}
+}
