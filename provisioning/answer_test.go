@@ -459,7 +459,7 @@ func TestFilesAndPreview(t *testing.T) {
 	for _, f := range files {
 		got = append(got, f.Path+" "+f.Scope+" "+f.Format)
 	}
-	if diff := cmp.Diff([]string{mac + ".cfg device ini", mac + "-dir.xml device xml", mac + "-book.xml domain xml", "acme0100.cfg model ini"}, got); diff != "" {
+	if diff := cmp.Diff([]string{mac + ".cfg device ini", mac + "-dir.xml device xml", mac + "-book.xml domain xml", mac + "-page.xml domain xml", "acme0100.cfg model ini"}, got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	if files[0].ETag != served.ETag {

@@ -3,6 +3,7 @@ package provisioning
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,65 @@ func (s *Service) book(v *view, file family.File) (rendered, error) {
 		return rendered{}, fmt.Errorf("directory of domain %s: %w", v.domain.ID, err)
 	}
 	return s.keepBody(key, print, body, file), nil
+}
+
+// maxPage bounds what a request may ask for: more than any directory has.
+const maxPage = maxContacts
+
+// renderFor is the file that answers path, whose query may name one page of a phonebook.
+func (s *Service) renderFor(v *view, file family.File, path string) (rendered, error) {
+	if file.Scope == scopeDomain && file.Entries > 0 {
+		return s.bookPage(v, file, pageIn(path))
+	}
+	return s.render(v, file)
+}
+
+// pageIn is the page that a path asks for: ?page=2. Whatever else stands there asks for the first.
+func pageIn(path string) int {
+	_, query, _ := strings.Cut(path, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return 1
+	}
+	page, err := strconv.Atoi(values.Get("page"))
+	if err != nil || page < 1 || page > maxPage {
+		return 1
+	}
+	return page
+}
+
+// bookPage is as much of a phonebook as a phone takes at once, with the address of what follows. That names the phone, so
+// no two phones share a page; nothing is kept of it but the list that it is cut from.
+func (s *Service) bookPage(v *view, file family.File, page int) (rendered, error) {
+	r, print, err := s.gather(v)
+	if err != nil {
+		return rendered{}, err
+	}
+	change := s.books.change(v.domain.ID)
+	s.books.making.Lock()
+	all := s.contacts(v.domain.ID, change)
+	s.books.making.Unlock()
+	from := min((page-1)*file.Entries, len(all))
+	to := min(from+file.Entries, len(all))
+	book := family.Book{Name: v.domain.Name, Contacts: all[from:to]}
+	if base := s.baseURL(deviceSettings(r)); base != "" && to < len(all) {
+		book.Next = base + v.nameOf(file) + "?page=" + strconv.Itoa(page+1)
+	}
+	body, err := v.catalog.RenderBook(v.family, file, book)
+	if err != nil {
+		return rendered{}, fmt.Errorf("page %d of the directory of domain %s: %w", page, v.domain.ID, err)
+	}
+	return rendered{print: print, body: body, contentType: file.ContentType, etag: etag(body)}, nil
+}
+
+// nameOf is the name that the device asks for file by.
+func (v *view) nameOf(file family.File) string {
+	for _, named := range v.family.FilesOf(v.model, string(v.device.MAC)) {
+		if named.File.Path == file.Path && named.File.Template == file.Template {
+			return named.Path
+		}
+	}
+	return ""
 }
 
 // phonebooks tells a phone where its domain's directory is, if its maker has a form for one.

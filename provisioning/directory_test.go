@@ -1,9 +1,11 @@
 package provisioning
 
 import (
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -165,6 +167,54 @@ func TestDirectoryIsMadeOnce(t *testing.T) {
 	}
 	if n := strings.Count(string(bodies[0]), "<c "); n != users+1 {
 		t.Errorf("%d contacts, want %d", n, users+1)
+	}
+}
+
+// TestDirectoryInPages: who follows the addresses from the first page meets everybody once; whatever else is asked for is
+// the first page, or none.
+func TestDirectoryInPages(t *testing.T) {
+	const first, perPage = "/" + mac + "-page.xml", 32
+	r := newRig(t)
+	r.fillDomain(70, 0) // and the rig's own user
+	read := func(path string) (numbers []string, next string) {
+		t.Helper()
+		var page struct {
+			Numbers []string `xml:"c"`
+			Next    string   `xml:"next"`
+		}
+		if err := xml.Unmarshal(r.mustGet(path, "", inside).Body, &page); err != nil {
+			t.Fatal(err)
+		}
+		return page.Numbers, page.Next
+	}
+	seen := map[string]bool{}
+	var sizes []int
+	for path := first; path != ""; {
+		numbers, next := read(path)
+		for _, n := range numbers {
+			if seen[n] {
+				t.Errorf("%s again at %s", n, path)
+			}
+			seen[n] = true
+		}
+		sizes = append(sizes, len(numbers))
+		path = strings.TrimPrefix(next, "http://prov.example.test:8080")
+	}
+	if len(seen) != 71 || !slices.Equal(sizes, []int{perPage, perPage, 7}) {
+		t.Errorf("met %d on pages of %d, want 71 on pages of 32, 32 and 7", len(seen), sizes)
+	}
+	start, _ := read(first)
+	for query, want := range map[string][]string{
+		"?page=1": start, "?page=0": start, "?page=-1": start, "?page=x": start, "?page=": start, "?page=%zz": start,
+		"?other=2": start, "?page=99999999999999999999": start, "?page=9223372036854775807": start, "?page=4": nil, "?page=200000": nil,
+	} {
+		if got, _ := read(first + query); !slices.Equal(got, want) {
+			t.Errorf("%s gives %d contacts from %.1q, want %d", query, len(got), got, len(want))
+		}
+	}
+	body, _, err := r.s.Preview(r.id, first+"?page=3")
+	if err != nil || strings.Count(string(body), "<c>") != 7 {
+		t.Errorf("preview of the third page: %s, %v", body, err)
 	}
 }
 

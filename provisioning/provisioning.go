@@ -178,7 +178,7 @@ func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
 		s.note(q, v, "not_found", v.whyNoFile(), nil)
 		return Response{}, ErrNotFound
 	}
-	got, err := s.render(v, file)
+	got, err := s.renderFor(v, file, q.path)
 	if errors.Is(err, ErrNotFound) {
 		s.note(q, v, "not_found", "this phone has no such file: nothing in it is set", nil)
 		return Response{}, err

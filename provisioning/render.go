@@ -249,6 +249,9 @@ func (s *Service) fingerprint(v *view, r records) string {
 // render is one file of an admitted device. The fingerprint is made once a revision; a phone that asks again costs a
 // look-up.
 func (s *Service) render(v *view, file family.File) (rendered, error) {
+	if file.Scope == scopeDomain && file.Entries > 0 {
+		return s.bookPage(v, file, 1)
+	}
 	if file.Scope == scopeDomain {
 		return s.book(v, file)
 	}

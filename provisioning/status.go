@@ -69,7 +69,7 @@ func (s *Service) Preview(deviceID, path string) ([]byte, File, error) {
 	if !ok {
 		return nil, File{}, errNoSuchFile
 	}
-	real, err := s.render(v, file)
+	real, err := s.renderFor(v, file, path)
 	if errors.Is(err, ErrNotFound) {
 		err = errNoSuchFile
 	}

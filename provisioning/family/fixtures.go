@@ -62,6 +62,8 @@ func bare(f *Family, m Model) Phone {
 		MAC:      (prefix + "a1b2c3")[:12],
 		Name:     "Reception",
 		Accounts: accounts(m, account(1, "101", "Erika Mustermann")),
+
+		Directory: Book{Name: "example.test"},
 	}
 }
 
@@ -165,7 +167,8 @@ func dstTimezone(f *Family, m Model) Phone {
 	p.DialMap = DialPlan{Rules: []DialRule{{Prefix: "0", Min: 4, Max: 16, Timeout: 4}, {Min: 3, Max: 3}, {Prefix: "*", Min: 2, Max: 4, Timeout: 2}}}
 	p.Phonebooks = []Phonebook{{Name: "Company", URL: "http://prov.example.test/book.xml?a=1&b=2"}, {Name: "Private", URL: "http://prov.example.test/own.xml"}}
 	p.Codecs = []string{"pcma", "g722"}
-	p.Directory = []Contact{{Name: "Bär, Anna", First: "Anna", Last: "Bär", Number: "0111", Department: "Sales"}, {Name: "Front door", First: "Front door", Number: "190"}}
+	p.Directory.Contacts = []Contact{{Name: "Bär, Anna", First: "Anna", Last: "Bär", Number: "0111", Department: "Sales"}, {Name: "Front door", First: "Front door", Number: "190"}}
+	p.Directory.Next = "http://prov.example.test/book.xml?a=1&page=2"
 	return p
 }
 
@@ -199,7 +202,8 @@ func hostile(f *Family, m Model, dirty, hush func(string) string) Phone {
 		Key{Type: "url", Label: dirty("u"), Value: dirty("http://x.example.test/")},
 	)
 	p.Phonebooks = []Phonebook{{Name: dirty("Book"), URL: dirty("http://b.example.test/")}}
-	p.Directory = []Contact{{Name: dirty("Zoë"), First: dirty("Zoë"), Last: dirty("Ng"), Number: "112", Department: dirty("R&D")}}
+	p.Directory.Name = dirty("Company")
+	p.Directory.Contacts = []Contact{{Name: dirty("Zoë"), First: dirty("Zoë"), Last: dirty("Ng"), Number: "112", Department: dirty("R&D")}}
 	if name := exampleName(f.ExtraName); f.extra != nil && f.extra.MatchString(name) {
 		p.Extra = []Param{{Name: name, Value: dirty("1")}}
 	}

@@ -87,6 +87,7 @@ type File struct {
 	Models      []string `toml:"models"`   // only for these; empty = every model, and an unknown one
 	Except      []string `toml:"except"`   // not for these
 	Optional    bool     `toml:"optional"` // where the template says nothing for a phone, the phone has no such file
+	Entries     int      `toml:"entries"`  // scope "domain": contacts that a phone takes at once; 0 = all
 	Charset     string   `toml:"charset"`  // "utf-8" (default) or "iso-8859-1", for phones that know no other; formats ini and text
 	Secret      bool     `toml:"-"`        // derived: the template prints a Secret
 

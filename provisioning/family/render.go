@@ -214,14 +214,14 @@ func dataFor(file File, p Phone) any {
 	case scopeDevice:
 		return p
 	case scopeDomain:
-		return Book{Name: p.Name, Contacts: p.Directory}
+		return p.Directory
 	}
 	return p.Common
 }
 
 // RenderBook fills in a file of scope "domain".
 func (c *Catalog) RenderBook(f *Family, file File, b Book) ([]byte, error) {
-	return f.render(file, Phone{Name: b.Name, Directory: b.Contacts}, false)
+	return f.render(file, Phone{Directory: b}, false)
 }
 
 var (

@@ -231,6 +231,9 @@ func (v *validator) fileRow(i int) {
 	if f.Scope == scopeDomain && !strings.Contains(strings.ToLower(f.Path), "{mac") {
 		v.fault(path+".path", "a file of scope \"domain\" is given to phones that are known, but its path names none: put {mac} into it")
 	}
+	if f.Entries < 0 || f.Entries > 0 && f.Scope != scopeDomain {
+		v.fault(path+".entries", "entries is how many contacts a phone takes at once: write a number above 0, in a file of scope \"domain\" alone")
+	}
 	for j, id := range f.Models {
 		v.knownModel(index(path+".models", j), id)
 	}

@@ -99,7 +99,7 @@ type Phone struct {
 
 	// Directory is what files of scope "domain" are made from. No template of scope "device" may name it: a phone's own
 	// file would change with every user of its domain.
-	Directory []Contact
+	Directory Book
 }
 
 // Book is what a template of scope "domain" sees: the directory of a domain, in one file that all its phones of the
@@ -107,6 +107,7 @@ type Phone struct {
 type Book struct {
 	Name     string    // of the domain
 	Contacts []Contact // by name
+	Next     string    // address of the contacts that follow, where the phones take only so many at once; "" = these are the last
 }
 
 // Contact is one entry of a directory.
