@@ -26,7 +26,7 @@ run: build ## Build and serve, with everything kept under ./data.
 test: peers check ## Everything that CI runs: style, generated files, and every test against real peers.
 	$(GO) test -race -shuffle=on -timeout 14m ./...
 	@echo; echo "Identification over real requests, and the requirement rows with their tests:"
-	@$(GO) test -count=1 -v -run '^(TestCases|TestRequirementRows)$$' ./provisioning/family ./admin | grep -vE '^(=== |--- |PASS|ok)'
+	@$(GO) test -count=1 -v -run '^(TestCases|TestRequirementRows|TestConformance)$$' ./provisioning/family ./admin ./sip | grep -vE '^(=== |--- |PASS|ok)'
 
 .PHONY: peers
 peers: ## Install the programs that the tests talk to (Debian), or name the packages that are missing.

@@ -31,9 +31,11 @@ func bare(r response) string {
 	return head
 }
 
-func TestItem46To48Challenge(t *testing.T) {
+func TestItem46To48Challenge(t *testing.T) { everywhere(t, item46To48Challenge) }
+
+func item46To48Challenge(t *testing.T, dial dialer) {
 	r := start(t)
-	res := expect(t, r.udp().send(register{}), 401, "")
+	res := expect(t, dial(r).send(register{}), 401, "")
 	got := res.all("www-authenticate")
 	if len(got) != 2 || res.get("proxy-authenticate") != "" {
 		t.Fatalf("challenges are %q", got)
@@ -48,7 +50,7 @@ func TestItem46To48Challenge(t *testing.T) {
 		t.Errorf("opaque should be short and one for all, challenges are %q", got)
 	}
 	r.restart()
-	if again := expect(t, r.udp().send(register{}), 401, ""); param(again.get("www-authenticate"), "opaque") != param(got[0], "opaque") {
+	if again := expect(t, dial(r).send(register{}), 401, ""); param(again.get("www-authenticate"), "opaque") != param(got[0], "opaque") {
 		t.Error("opaque tells of a restart")
 	}
 	if len(res.head) > 800 {
@@ -65,7 +67,9 @@ func (r response) algorithms() string {
 	return strings.Join(out, " ")
 }
 
-func TestItem48ChallengesSuitTheClient(t *testing.T) {
+func TestItem48ChallengesSuitTheClient(t *testing.T) { everywhere(t, item48ChallengesSuitTheClient) }
+
+func item48ChallengesSuitTheClient(t *testing.T, dial dialer) {
 	for name, c := range map[string]struct {
 		set  func(*Config)
 		want string
@@ -75,7 +79,7 @@ func TestItem48ChallengesSuitTheClient(t *testing.T) {
 		"it knows better":        {func(*Config) {}, "SHA-256 MD5"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := start(t, c.set).udp()
+			client := dial(start(t, c.set))
 			res := expect(t, client.send(register{}), 401, "")
 			if got := res.algorithms(); got != c.want {
 				t.Errorf("it is offered %q, want %q", got, c.want)
@@ -89,12 +93,14 @@ func TestItem48ChallengesSuitTheClient(t *testing.T) {
 }
 
 // TestItem48OperatorsOrder: who names algorithms has them offered in that order, to phones that nothing is known of, too.
-func TestItem48OperatorsOrder(t *testing.T) {
+func TestItem48OperatorsOrder(t *testing.T) { everywhere(t, item48OperatorsOrder) }
+
+func item48OperatorsOrder(t *testing.T, dial dialer) {
 	for want, list := range map[string][]digest.Algorithm{
 		"SHA-512-256 SHA-256 MD5": {digest.SHA512_256, digest.SHA256, digest.MD5}, "SHA-256": {digest.SHA256}, "MD5": {digest.MD5},
 	} {
 		r := start(t, byDefault, func(c *Config) { c.Algorithms = list })
-		c := r.udp()
+		c := dial(r)
 		res := expect(t, c.send(register{}), 401, "")
 		if got := res.algorithms(); got != want {
 			t.Errorf("offered is %q, want %q", got, want)
@@ -111,9 +117,11 @@ func TestItem48OperatorsOrder(t *testing.T) {
 }
 
 // TestItem47QopThatWasNotOffered: auth-int is not offered and answers nothing, which is no guess at a secret either.
-func TestItem47QopThatWasNotOffered(t *testing.T) {
+func TestItem47QopThatWasNotOffered(t *testing.T) { everywhere(t, item47QopThatWasNotOffered) }
+
+func item47QopThatWasNotOffered(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	res := expect(t, c.send(register{}), 401, "")
 	for range 10 {
 		auth := strings.Replace(answerTo(res, r.line, register{}, 1, digest.SHA256), "qop=auth", "qop=auth-int", 1)
@@ -128,9 +136,11 @@ func TestItem47QopThatWasNotOffered(t *testing.T) {
 }
 
 // TestItem56UserHashIsNotOffered: a hashed user name is nobody's (RFC 7616 section 3.4.4).
-func TestItem56UserHashIsNotOffered(t *testing.T) {
+func TestItem56UserHashIsNotOffered(t *testing.T) { everywhere(t, item56UserHashIsNotOffered) }
+
+func item56UserHashIsNotOffered(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	res := expect(t, c.send(register{}), 401, "")
 	if strings.Contains(res.head, "userhash") {
 		t.Errorf("userhash is offered:\n%s", res.head)
@@ -141,11 +151,48 @@ func TestItem56UserHashIsNotOffered(t *testing.T) {
 	expect(t, c.send(register{auth: auth}), 401, "")
 }
 
+// TestItem54NoQopIsRefused: without qop there is no count, so what was overheard is good again.
+func TestItem54NoQopIsRefused(t *testing.T) { everywhere(t, item54NoQopIsRefused) }
+
+func item54NoQopIsRefused(t *testing.T, dial dialer) {
+	r := start(t)
+	c := dial(r)
+	nonce := param(expect(t, c.send(register{}), 401, "").get("www-authenticate"), "nonce")
+	h := func(s string) string { x := digest.MD5.Sum([]byte(s)); return string(x.Bytes()) }
+	response := h(h(r.line.AuthUsername+":"+testDomain+":"+r.line.Secret.Reveal()) + ":" + nonce + ":" + h("REGISTER:sip:"+testDomain))
+	expect(t, c.send(register{auth: fmt.Sprintf(`Authorization: Digest username="%s",realm="%s",nonce="%s",uri="sip:%s",response="%s"`,
+		r.line.AuthUsername, testDomain, nonce, testDomain, response)}), 401, "")
+	if got := r.contacts(); len(got) != 0 {
+		t.Errorf("bound are %q", got)
+	}
+}
+
+// TestItem56UserNames: some phones send user@realm; the case counts.
+func TestItem56UserNames(t *testing.T) { everywhere(t, item56UserNames) }
+
+func item56UserNames(t *testing.T, dial dialer) {
+	r := start(t)
+	c := dial(r)
+	for i, tt := range []struct {
+		name string
+		code int
+	}{{r.line.AuthUsername + "@" + testDomain, 200}, {r.line.AuthUsername + "@elsewhere.test", 401}, {"x" + r.line.AuthUsername, 401}} {
+		res := expect(t, c.send(register{}), 401, "")
+		auth := answerTo(res, r.line, register{}, 1, digest.SHA256)
+		auth = strings.Replace(auth, `"`+r.line.AuthUsername+`"`, `"`+tt.name+`"`, 1) // A1 is made of the user name alone
+		if got := c.send(register{auth: auth}); got.code != tt.code {
+			t.Errorf("%d: %q got %d, want %d", i, tt.name, got.code, tt.code)
+		}
+	}
+}
+
 // TestItem55AuthenticationInfo holds what the server proves, when it hands out the next nonce, against RFC 7616 section 3.5.
-func TestItem55AuthenticationInfo(t *testing.T) {
+func TestItem55AuthenticationInfo(t *testing.T) { everywhere(t, item55AuthenticationInfo) }
+
+func item55AuthenticationInfo(t *testing.T, dial dialer) {
 	for _, alg := range []digest.Algorithm{digest.MD5, digest.SHA256} {
 		r := start(t)
-		c := r.udp()
+		c := dial(r)
 		res := expect(t, c.send(register{}), 401, "")
 		nonce := param(res.get("www-authenticate"), "nonce")
 		info := expect(t, c.send(register{auth: answerTo(res, r.line, register{}, 1, alg)}), 200, "").get("authentication-info")
@@ -168,7 +215,7 @@ func TestItem55AuthenticationInfo(t *testing.T) {
 		expect(t, c.send(register{auth: auth}), 200, "") // the first nonce would be stale
 	}
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	res := expect(t, c.send(register{}), 401, "")
 	expect(t, c.send(register{auth: answerTo(res, guess(r.line, "wrong"), register{}, 1, digest.MD5)}), 401, "")
 	if res.get("authentication-info") != "" {
@@ -177,10 +224,12 @@ func TestItem55AuthenticationInfo(t *testing.T) {
 }
 
 // TestItem49SessionForms registers with MD5-sess, SHA-256-sess and SHA-512-256-sess.
-func TestItem49SessionForms(t *testing.T) {
+func TestItem49SessionForms(t *testing.T) { everywhere(t, item49SessionForms) }
+
+func item49SessionForms(t *testing.T, dial dialer) {
 	for _, alg := range []digest.Algorithm{digest.MD5, digest.SHA256, digest.SHA512_256} {
 		r := start(t, func(c *Config) { c.Algorithms = []digest.Algorithm{alg} })
-		c := r.udp()
+		c := dial(r)
 		nonce := param(expect(t, c.send(register{}), 401, "").get("www-authenticate"), "nonce")
 		auth := authorize(r.line.AuthUsername, r.line.Secret.Reveal(), testDomain, nonce, register{}, 1, alg)
 		h := func(s string) string { x := alg.Sum([]byte(s)); return string(x.Bytes()) }
@@ -197,8 +246,12 @@ func TestItem49SessionForms(t *testing.T) {
 }
 
 func TestItem50SeveralAuthorizationsPickedByRealm(t *testing.T) {
+	everywhere(t, item50SeveralAuthorizationsPickedByRealm)
+}
+
+func item50SeveralAuthorizationsPickedByRealm(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	res := expect(t, c.send(register{}), 401, "")
 	foreign := authorize("x", "y", "elsewhere.test", "n", register{}, 1, digest.MD5)
 	right := answerTo(res, r.line, register{}, 1, digest.MD5)
@@ -207,10 +260,12 @@ func TestItem50SeveralAuthorizationsPickedByRealm(t *testing.T) {
 	expect(t, c.send(register{extra: []string{answerTo(res, r.line, register{}, 1, digest.MD5)}, auth: foreign}), 200, "")
 }
 
-func TestItem51DigestURI(t *testing.T) {
+func TestItem51DigestURI(t *testing.T) { everywhere(t, item51DigestURI) }
+
+func item51DigestURI(t *testing.T, dial dialer) {
 	r := start(t)
 	for uri, code := range map[string]int{"sip:example.test": 200, "sip:EXAMPLE.test:5060;transport=udp": 200, "sip:127.0.0.1": 200, "sip:elsewhere.test": 401, "": 401, "garbage": 401} {
-		c := r.udp()
+		c := dial(r)
 		res := expect(t, c.send(register{}), 401, "")
 		auth := authorize(r.line.AuthUsername, r.line.Secret.Reveal(), testDomain, param(res.get("www-authenticate"), "nonce"), register{uri: uri}, 1, digest.MD5)
 		if uri == "" {
@@ -221,8 +276,12 @@ func TestItem51DigestURI(t *testing.T) {
 }
 
 func TestItem52StaleOnlyForARightResponse(t *testing.T) {
+	everywhere(t, item52StaleOnlyForARightResponse)
+}
+
+func item52StaleOnlyForARightResponse(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	res := expect(t, c.send(register{}), 401, "")
 	r.clock.advance(301 * time.Second)
 	old := expect(t, c.send(register{auth: answerTo(res, guess(r.line, "wrong"), register{}, 1, digest.SHA256)}), 401, "")
@@ -256,9 +315,11 @@ func TestItem52NonceIsBoundToItsSource(t *testing.T) {
 	}
 }
 
-func TestItem53Replay(t *testing.T) {
+func TestItem53Replay(t *testing.T) { everywhere(t, item53Replay) }
+
+func item53Replay(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	res := expect(t, c.send(register{}), 401, "")
 	auth := answerTo(res, r.line, register{}, 1, digest.SHA256)
 	expect(t, c.send(register{auth: auth}), 200, "")
@@ -284,10 +345,12 @@ func TestNoncesDieWithTheProcess(t *testing.T) {
 	}
 }
 
-func TestItem69BindingsSurviveARestart(t *testing.T) {
+func TestItem69BindingsSurviveARestart(t *testing.T) { everywhere(t, item69BindingsSurviveARestart) }
+
+func item69BindingsSurviveARestart(t *testing.T, dial dialer) {
 	r := start(t)
-	expect(t, r.udp().do(r.line, register{contact: "<sip:a@192.0.2.1>;q=0.5", extra: []string{"User-Agent: Desk"}}), 200, "")
-	expect(t, r.tcp().do(r.line, register{contact: "<sip:b@192.0.2.1>;expires=60"}), 200, "")
+	expect(t, dial(r).do(r.line, register{contact: "<sip:a@192.0.2.1>;q=0.5", extra: []string{"User-Agent: Desk"}}), 200, "")
+	expect(t, dial(r).do(r.line, register{contact: "<sip:b@192.0.2.1>;expires=60"}), 200, "")
 	before := r.s.Registrations("")
 	r.restart()
 	after := r.s.Registrations("")
@@ -305,12 +368,16 @@ func TestItem69BindingsSurviveARestart(t *testing.T) {
 }
 
 func TestItem57UnknownAndKnownUsersLookAlike(t *testing.T) {
+	everywhere(t, item57UnknownAndKnownUsersLookAlike)
+}
+
+func item57UnknownAndKnownUsersLookAlike(t *testing.T, dial dialer) {
 	r := start(t)
 	nobody := r.line
 	nobody.AuthUsername = "nobody12345678901"
 	outcome := func(l fleet.Line, to string) []string {
 		var out []string
-		c := r.udp()
+		c := dial(r)
 		for range 8 {
 			res := c.send(register{to: to})
 			out = append(out, bare(res))

@@ -15,9 +15,11 @@ import (
 
 const instance = `+sip.instance="<urn:uuid:00000000-0000-1000-8000-001565abcdef>"`
 
-func TestItem58Path(t *testing.T) {
+func TestItem58Path(t *testing.T) { everywhere(t, item58Path) }
+
+func item58Path(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	path := []string{"Supported: path", "Path: <sip:p2@192.0.2.2;lr>, <sip:p3@192.0.2.3;lr>", "Path: <sip:p4@192.0.2.4;lr>"}
 	res := expect(t, c.do(r.line, register{extra: path}), 200, "")
 	if got, want := res.get("path"), "<sip:p2@192.0.2.2;lr>,<sip:p3@192.0.2.3;lr>,<sip:p4@192.0.2.4;lr>"; got != want {
@@ -33,9 +35,11 @@ func TestItem58Path(t *testing.T) {
 	expect(t, c.do(r.line, register{extra: []string{"Supported: path", "Path: " + strings.Repeat("<sip:h;lr>,", 5) + "<sip:h;lr>"}}), 403, "Path")
 }
 
-func TestItem59ServiceRoute(t *testing.T) {
+func TestItem59ServiceRoute(t *testing.T) { everywhere(t, item59ServiceRoute) }
+
+func item59ServiceRoute(t *testing.T, dial dialer) {
 	r := start(t, func(c *Config) { c.ServiceRoute = "<sip:orig@example.test;lr>" })
-	c := r.udp()
+	c := dial(r)
 	for _, reg := range []register{{}, {}, {noContact: true}} {
 		if got := expect(t, c.do(r.line, reg), 200, "").get("service-route"); got != "<sip:orig@example.test;lr>" {
 			t.Errorf("Service-Route is %q", got)
@@ -43,9 +47,11 @@ func TestItem59ServiceRoute(t *testing.T) {
 	}
 }
 
-func TestItem60Outbound(t *testing.T) {
+func TestItem60Outbound(t *testing.T) { everywhere(t, item60Outbound) }
+
+func item60Outbound(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.tcp()
+	c := dial(r)
 	outbound := []string{"Supported: path, outbound"}
 	res := expect(t, c.do(r.line, register{contact: "<sip:a@192.0.2.1>;reg-id=1;" + instance, extra: outbound}), 200, "")
 	if res.get("require") != "outbound" || res.get("flow-timer") != "120" {
@@ -55,7 +61,7 @@ func TestItem60Outbound(t *testing.T) {
 	if got := r.contacts(); !slices.Equal(got, []string{"sip:other@192.0.2.9"}) {
 		t.Errorf("the same flow should be replaced whatever its contact: %q", got)
 	}
-	second := r.tcp()
+	second := dial(r)
 	expect(t, second.do(r.line, register{contact: "<sip:other@192.0.2.9>;reg-id=2;" + instance, extra: outbound}), 200, "")
 	if len(r.contacts()) != 2 {
 		t.Errorf("a second flow is a second binding: %q", r.contacts())
@@ -83,9 +89,11 @@ func TestItem60Outbound(t *testing.T) {
 	}
 }
 
-func TestItem60FirstHopLacksOutbound(t *testing.T) {
+func TestItem60FirstHopLacksOutbound(t *testing.T) { everywhere(t, item60FirstHopLacksOutbound) }
+
+func item60FirstHopLacksOutbound(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	reg := register{contact: "<sip:a@h>;reg-id=1;" + instance}
 	hop := "Via: SIP/2.0/UDP phone.invalid;branch=z9hG4bKx"
 	reg.extra = []string{hop, "Supported: outbound, path", "Path: <sip:edge@192.0.2.2;lr>"}
@@ -119,9 +127,11 @@ func TestItem60DeadFlowDropsTheBinding(t *testing.T) {
 	t.Error("no event says that the phone is gone")
 }
 
-func TestItem61GRUU(t *testing.T) {
+func TestItem61GRUU(t *testing.T) { everywhere(t, item61GRUU) }
+
+func item61GRUU(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	contact := "<sip:a@192.0.2.1>;" + instance
 	res := expect(t, c.do(r.line, register{contact: contact, extra: []string{"Supported: gruu"}}), 200, "")
 	got := res.get("contact")
@@ -142,7 +152,7 @@ func TestItem61GRUU(t *testing.T) {
 		t.Errorf("each REGISTER should get a temporary GRUU of its own, for the same registration: %+v, %+v", first, second)
 	}
 	r.restart()
-	c = r.udp()
+	c = dial(r)
 	query := expect(t, c.do(r.line, register{noContact: true, extra: []string{"Supported: gruu"}}), 200, "").get("contact")
 	if r.tempGRUU(query) != second {
 		t.Error("a restart ended the temporary GRUUs of a registration that goes on")
@@ -180,9 +190,11 @@ func (r *rig) tempGRUU(contact string) tempGRUU {
 	return tempGRUU{string(raw[:8]), binary.BigEndian.Uint32(raw[8:])}
 }
 
-func TestItem68Spread(t *testing.T) {
+func TestItem68Spread(t *testing.T) { everywhere(t, item68Spread) }
+
+func item68Spread(t *testing.T, dial dialer) {
 	r := start(t, func(c *Config) { c.Limits.SpreadPercent = 10 })
-	c := r.udp()
+	c := dial(r)
 	seen := map[string]bool{}
 	for range 12 {
 		res := expect(t, c.do(r.line, register{contact: "<sip:a@192.0.2.1>", extra: []string{"Expires: 1000"}}), 200, "")
@@ -197,9 +209,11 @@ func TestItem68Spread(t *testing.T) {
 	}
 }
 
-func TestItem63RegEvent(t *testing.T) {
+func TestItem63RegEvent(t *testing.T) { everywhere(t, item63RegEvent) }
+
+func item63RegEvent(t *testing.T, dial dialer) {
 	r := start(t)
-	phone, watcher := r.udp(), r.udp()
+	phone, watcher := dial(r), dial(r)
 	expect(t, phone.do(r.line, register{contact: "<sip:a&b@192.0.2.1>", extra: []string{"Expires: 600"}}), 200, "")
 	sub := register{method: "SUBSCRIBE", uri: "sip:101@" + testDomain, contact: "<sip:w@192.0.2.5>", extra: []string{"Event: reg", "Expires: 300"}}
 
@@ -225,6 +239,17 @@ func TestItem63RegEvent(t *testing.T) {
 			t.Errorf("the first state lacks %s:\n%s", want, first.body)
 		}
 	}
+	watcher.answerWith(first, "200 OK")
+}
+
+// TestItem63PartialState: what changes is told by itself, once in five seconds, until the watcher wants no more.
+func TestItem63PartialState(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	phone, watcher := r.udp(), r.udp()
+	expect(t, phone.do(r.line, register{contact: "<sip:a&b@192.0.2.1>", extra: []string{"Expires: 600"}}), 200, "")
+	sub := register{method: "SUBSCRIBE", uri: "sip:101@" + testDomain, contact: "<sip:w@192.0.2.5>", extra: []string{"Event: reg", "Expires: 300"}}
+	ok, first := subscribeTo(t, watcher, r.line, sub)
 	watcher.answerWith(first, "200 OK")
 	expect(t, phone.do(r.line, register{contact: "<sip:a&b@192.0.2.1>", extra: []string{"Expires: 0"}}), 200, "")
 	text, err := watcher.message(watchInterval + quick)
@@ -266,9 +291,11 @@ func subscribeTo(t *testing.T, c *client, l fleet.Line, sub register) (ok, first
 	return expect(t, one, 200, ""), two
 }
 
-func TestItem63UnsubscribeAndLimits(t *testing.T) {
+func TestItem63UnsubscribeAndLimits(t *testing.T) { everywhere(t, item63UnsubscribeAndLimits) }
+
+func item63UnsubscribeAndLimits(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	sub := register{method: "SUBSCRIBE", uri: "sip:101@" + testDomain, extra: []string{"Event: reg;x=y", "Expires: 0"}}
 	_, first := subscribeTo(t, c, r.line, sub)
 	if first.get("subscription-state") != "terminated;reason=timeout" || !strings.Contains(first.body, `state="init"`) {
@@ -279,7 +306,7 @@ func TestItem63UnsubscribeAndLimits(t *testing.T) {
 	expect(t, c.do(r.line, sub), 423, "")
 	sub.extra = []string{"Event: reg"}
 	for i := range watchesPerLine + 2 {
-		w := r.udp()
+		w := dial(r)
 		sub.callID = fmt.Sprintf("w%d@x", i)
 		res := w.do(r.line, sub)
 		if res.code == 0 { // the NOTIFY came first
@@ -292,12 +319,16 @@ func TestItem63UnsubscribeAndLimits(t *testing.T) {
 }
 
 func TestItem68OverloadServesRegisteredPhonesFirst(t *testing.T) {
+	everywhere(t, item68OverloadServesRegisteredPhonesFirst)
+}
+
+func item68OverloadServesRegisteredPhonesFirst(t *testing.T, dial dialer) {
 	r := start(t, func(c *Config) { c.Limits.NewPerSecond = 2 })
-	old := r.udp()
+	old := dial(r)
 	expect(t, old.do(r.line, register{}), 200, "")
 	waits := map[string]bool{}
 	for range 12 {
-		res := r.udp().do(addLine(t, r.store, r.domain), register{to: "<sip:" + lastNumber(t, r) + "@" + testDomain + ">"})
+		res := dial(r).do(addLine(t, r.store, r.domain), register{to: "<sip:" + lastNumber(t, r) + "@" + testDomain + ">"})
 		if res.code == 503 {
 			waits[res.get("retry-after")] = true
 		}

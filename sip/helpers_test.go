@@ -142,15 +142,15 @@ func (r *rig) run() {
 	r.t.Helper()
 	c := r.cfg
 	var err error
+	if c.TLSConfig == nil {
+		withTLS(r.t)(&c)
+	}
 	if c.UDP == nil {
 		if c.UDP, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
 			r.t.Fatal(err)
 		}
 	}
 	for _, l := range []*net.Listener{&c.TCP, &c.WS, &c.TLS, &c.WSS} {
-		if (l == &c.TLS || l == &c.WSS) && c.TLSConfig == nil {
-			continue
-		}
 		if *l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			r.t.Fatal(err)
 		}
@@ -177,6 +177,24 @@ func (r *rig) restart() {
 	r.t.Helper()
 	r.ends()
 	r.run()
+}
+
+// dialer connects a test phone.
+type dialer func(*rig) *client
+
+// everywhere runs a test over each transport: what a registrar must do does not depend on what carried the request.
+func everywhere(t *testing.T, test func(t *testing.T, dial dialer)) {
+	t.Helper()
+	for name, dial := range transports() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, dial)
+		})
+	}
+}
+
+func transports() map[string]dialer {
+	return map[string]dialer{"udp": (*rig).udp, "tcp": (*rig).tcp, "tls": (*rig).tls, "ws": (*rig).ws, "wss": (*rig).wss}
 }
 
 // client is a test phone's transport.
@@ -226,6 +244,15 @@ func (c *client) write(s string) {
 	}
 }
 
+// post sends a whole message as the transport wants it.
+func (c *client) post(text string) {
+	c.t.Helper()
+	if c.tr == "WS" {
+		text = testFrame(opText, true, []byte(text))
+	}
+	c.write(text)
+}
+
 // response is an answer as the tests look at it.
 type response struct {
 	code    int
@@ -244,7 +271,7 @@ func (r response) get(name string) string {
 
 func (r response) all(name string) []string { return r.headers[strings.ToLower(name)] }
 
-const quick = 3 * time.Second
+const quick = 10 * time.Second
 
 // read returns the next message within a few seconds, or fails the test.
 func (c *client) read() response {
@@ -357,12 +384,7 @@ func (c *client) text(r register) string {
 
 func (c *client) send(r register) response {
 	c.t.Helper()
-	text := c.text(r)
-	if c.tr == "WS" {
-		c.write(testFrame(opText, true, []byte(text)))
-	} else {
-		c.write(text)
-	}
+	c.post(c.text(r))
 	return c.read()
 }
 
@@ -498,4 +520,22 @@ func (s sightings) want(t *testing.T, transport, userAgent string) {
 	case <-time.After(15 * time.Second):
 		t.Errorf("%s did not register over %s", userAgent, transport)
 	}
+}
+
+// syncBuffer is a log for a test to read while the server writes.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

@@ -9,16 +9,22 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"offhook/provisioning/fleet"
+	"offhook/sip/digest"
 )
 
-var kills = flag.Int("kills", 25, "how often TestKill9ForgetsNothingThatWasAnswered kills the server")
+var kills = flag.Int("kills", 500, "how often TestKill9ForgetsNothingThatWasAnswered kills the server")
 
 // childEnv makes the test binary a server that is there to be killed.
 const childEnv = "OFFHOOK_SIP_TEST_CHILD"
@@ -92,94 +98,149 @@ func startChild(t *testing.T, dir string) (*exec.Cmd, string) {
 	return cmd, line[:len(line)-1]
 }
 
-// TestKill9ForgetsNothingThatWasAnswered kills the server at a random point of a stream of REGISTERs, again and again.
+// TestKill9ForgetsNothingThatWasAnswered kills servers at random points of streams of REGISTERs from several phones, again
+// and again, and holds what the next server knows against what the phones were told.
 func TestKill9ForgetsNothingThatWasAnswered(t *testing.T) {
-	t.Parallel()
+	var answered, killed atomic.Int64
+	t.Run("lanes", func(t *testing.T) {
+		const lanes = 4
+		for lane := range lanes {
+			t.Run(fmt.Sprint(lane), func(t *testing.T) {
+				t.Parallel()
+				dir, lines := t.TempDir(), 4
+				phones := records(t, dir, lines)
+				for range *kills/lanes + 1 { // the last kill is checked by one more start
+					killOnce(t, dir, phones)
+					killed.Add(1)
+				}
+				for _, p := range phones {
+					answered.Add(int64(p.answered))
+				}
+			})
+		}
+	})
+	if answered.Load() < killed.Load() {
+		t.Errorf("only %d requests were answered: the test kills too early to show anything", answered.Load())
+	}
+	t.Logf("%d kills, %d requests that were answered, none forgotten", killed.Load(), answered.Load())
+}
+
+// phone is one line's, with what it was told.
+type phone struct {
+	line     fleet.Line
+	told     map[string]bool // contact -> bound, by the last 200; absent when no answer came
+	answered int
+	calls    int
+}
+
+// records writes what a child serves.
+func records(t *testing.T, dir string, lines int) []*phone {
+	t.Helper()
 	store := &memory{all: map[[2]string][]byte{}}
 	s, err := fleet.Open(t.Context(), fleet.Options{Journal: store, Key: make([]byte, fleet.KeySize), Now: time.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := addDomain(t, s, testDomain)
-	line := addLine(t, s, d)
+	var phones []*phone
+	for range lines {
+		phones = append(phones, &phone{line: addLine(t, s, d), told: map[string]bool{}})
+	}
 	var entries []fleet.Entry
 	for k, v := range store.all {
 		entries = append(entries, fleet.Entry{Table: k[0], ID: k[1], Value: v})
 	}
-	records, err := json.Marshal(entries)
+	text, err := json.Marshal(entries)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/records.json", records, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	told := map[string]bool{} // contact -> bound, by the last 200; absent when no answer came
-	next := 0
-	for round := range *kills {
-		cmd, addr := startChild(t, dir)
+	writeFile(t, filepath.Join(dir, "records.json"), string(text))
+	return phones
+}
+
+// killOnce starts a server, checks what it remembers, and kills it while all phones talk to it.
+func killOnce(t *testing.T, dir string, phones []*phone) {
+	t.Helper()
+	cmd, addr := startChild(t, dir)
+	var clients []*client
+	for _, p := range phones {
 		conn, err := net.Dial("udp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := newClient(t, conn, "UDP")
-		c.callID = fmt.Sprintf("round-%d@x", round)
-		checkTold(t, c, line, told)
-		time.AfterFunc(time.Duration(3+round%25*2)*time.Millisecond, func() { _ = cmd.Process.Kill() })
-		for c.try(line, told, &next) {
-		}
-		_ = cmd.Wait()
+		defer conn.Close()
+		c := &client{t: t, conn: conn, udp: true, tr: "UDP", callID: fmt.Sprintf("call-%d@x", serial.Add(1))}
+		p.check(c)
+		clients = append(clients, c)
 	}
-	if next < 50 {
-		t.Errorf("only %d requests were answered in all: the test kills too early to show anything", next)
+	var talking sync.WaitGroup
+	for i, p := range phones {
+		talking.Go(func() { p.talk(clients[i]) })
 	}
+	time.Sleep(time.Duration(mathrand.Int64N(int64(15 * time.Millisecond))))
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for _, c := range clients {
+		c.conn.Close() // an answer that was not read was not told
+	}
+	talking.Wait()
 }
 
-// checkTold asks for the bindings and compares them with what was answered before.
-func checkTold(t *testing.T, c *client, line fleet.Line, told map[string]bool) {
-	t.Helper()
-	res := expect(t, c.do(line, register{noContact: true}), 200, "")
+func (p *phone) to() string { return "<sip:" + p.line.Number + "@" + testDomain + ">" }
+
+// check asks for the bindings and compares them with what was answered before.
+func (p *phone) check(c *client) {
+	c.t.Helper()
+	res := expect(c.t, c.do(p.line, register{to: p.to(), noContact: true}), 200, "")
 	bound := map[string]bool{}
 	for _, v := range res.all("contact") {
-		for contact := range told {
-			if len(v) > len(contact) && v[:len(contact)+1] == contact+";" {
-				bound[contact] = true
-			}
-		}
+		contact, _, _ := strings.Cut(v, ";")
+		bound[contact] = true
 	}
-	for contact, want := range told {
+	for contact, want := range p.told {
 		if bound[contact] != want {
-			t.Errorf("%s: bound is %v after the kill, a 200 had said %v", contact, bound[contact], want)
+			c.t.Errorf("%s: bound is %v after the kill, a 200 had said %v", contact, bound[contact], want)
 		}
 	}
 }
 
-// try binds or removes one of a few contacts and notes what was answered; false when the server is gone.
-func (c *client) try(line fleet.Line, told map[string]bool, next *int) bool {
-	contact := fmt.Sprintf("<sip:c%d@192.0.2.1>", *next%8)
-	r := register{contact: contact}
-	want := !told[contact]
-	if !want {
-		r.extra = []string{"Expires: 0"}
+// talk binds and removes one of a few contacts after the other until the server is gone.
+func (p *phone) talk(c *client) {
+	challenge, err := c.ask(c.text(register{to: p.to()}))
+	if err != nil {
+		return
 	}
-	for range 2 {
-		if _, err := c.conn.Write([]byte(c.text(r))); err != nil {
-			return false
+	for nc := 1; ; nc++ {
+		contact := fmt.Sprintf("<sip:c%d@192.0.2.1>", p.calls%8)
+		p.calls++
+		r := register{to: p.to(), contact: contact}
+		want := !p.told[contact]
+		if !want {
+			r.extra = []string{"Expires: 0"}
 		}
-		if r.auth != "" {
-			delete(told, contact) // until the answer is here, both outcomes are right
-		}
-		text, err := c.message(200 * time.Millisecond)
+		r.auth = answerTo(challenge, p.line, r, nc, digest.SHA256)
+		delete(p.told, contact) // until the answer is here, both outcomes are right
+		res, err := c.ask(c.text(r))
 		if err != nil {
-			return false
+			return
 		}
-		res := parseResponse(c.t, text)
-		if res.code == 200 {
-			told[contact] = want
-			*next++
-			return true
+		if res.code != 200 {
+			c.t.Errorf("answered by %d %s", res.code, res.reason)
+			return
 		}
-		r.auth = answerTo(res, line, r, 1, 1)
+		p.told[contact] = want
+		p.answered++
 	}
-	return false
+}
+
+// ask is send for a server that may be gone.
+func (c *client) ask(text string) (response, error) {
+	if _, err := c.conn.Write([]byte(text)); err != nil {
+		return response{}, err
+	}
+	answer, err := c.message(quick)
+	if err != nil {
+		return response{}, err
+	}
+	return parseResponse(c.t, answer), nil
 }

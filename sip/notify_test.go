@@ -56,9 +56,7 @@ func (c *client) answerWith(req response, status string, extra ...string) {
 }
 
 func TestItem64NotifyGoesOverTheRegisteringFlow(t *testing.T) {
-	for name, dial := range map[string]func(*rig) *client{
-		"udp": (*rig).udp, "tcp": (*rig).tcp, "tls": (*rig).tls, "ws": (*rig).ws, "wss": (*rig).wss,
-	} {
+	for name, dial := range transports() {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, withTLS(t))
 			d := r.withDevice("001565abcdef")

@@ -11,11 +11,9 @@ import (
 )
 
 func TestRegisterEveryTransport(t *testing.T) {
-	for name, dial := range map[string]func(*rig) *client{
-		"udp": (*rig).udp, "tcp": (*rig).tcp, "tls": (*rig).tls, "ws": (*rig).ws, "wss": (*rig).wss,
-	} {
+	for name, dial := range transports() {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, withTLS(t))
+			r := start(t)
 			c := dial(r)
 			res := expect(t, c.do(r.line, register{extra: []string{"Expires: 600", "User-Agent: Desk 1.0"}}), 200, "OK")
 			if got := res.get("contact"); got != "<sip:101@"+c.conn.LocalAddr().String()+">;expires=600" {
@@ -34,26 +32,34 @@ func TestRegisterEveryTransport(t *testing.T) {
 	}
 }
 
-func TestItem27ForeignDomain(t *testing.T) {
+func TestItem27ForeignDomain(t *testing.T) { everywhere(t, item27ForeignDomain) }
+
+func item27ForeignDomain(t *testing.T, dial dialer) {
 	r := start(t)
-	expect(t, r.udp().send(register{uri: "sip:elsewhere.test"}), 404, "Not Found")
-	expect(t, r.udp().send(register{uri: "sip:someone@" + testDomain}), 401, "")
-	expect(t, r.udp().send(register{uri: "sip:EXAMPLE.Test."}), 401, "")
+	expect(t, dial(r).send(register{uri: "sip:elsewhere.test"}), 404, "Not Found")
+	expect(t, dial(r).send(register{uri: "sip:someone@" + testDomain}), 401, "")
+	expect(t, dial(r).send(register{uri: "sip:EXAMPLE.Test."}), 401, "")
 }
 
 func TestItem28RequireNamesExactlyWhatIsUnsupported(t *testing.T) {
+	everywhere(t, item28RequireNamesExactlyWhatIsUnsupported)
+}
+
+func item28RequireNamesExactlyWhatIsUnsupported(t *testing.T, dial dialer) {
 	r := start(t)
-	res := expect(t, r.udp().send(register{extra: []string{"Require: path, nothingSupportsThis", "Require: another"}}), 420, "Bad Extension")
+	res := expect(t, dial(r).send(register{extra: []string{"Require: path, nothingSupportsThis", "Require: another"}}), 420, "Bad Extension")
 	if got := res.get("unsupported"); got != "nothingSupportsThis, another" {
 		t.Errorf("Unsupported is %q", got)
 	}
-	expect(t, r.udp().send(register{extra: []string{"Proxy-Require: foo"}}), 401, "")
+	expect(t, dial(r).send(register{extra: []string{"Proxy-Require: foo"}}), 401, "")
 }
 
-func TestItem30OnlyTheOwner(t *testing.T) {
+func TestItem30OnlyTheOwner(t *testing.T) { everywhere(t, item30OnlyTheOwner) }
+
+func item30OnlyTheOwner(t *testing.T, dial dialer) {
 	r := start(t)
 	other := addLine(t, r.store, r.domain)
-	c := r.udp()
+	c := dial(r)
 	expect(t, c.do(other, register{}), 403, "Forbidden")
 	expect(t, c.do(r.line, register{to: "<sip:999@" + testDomain + ">"}), 403, "Forbidden")
 	if got := r.contacts(); len(got) != 0 {
@@ -61,7 +67,9 @@ func TestItem30OnlyTheOwner(t *testing.T) {
 	}
 }
 
-func TestItem31AddressOfRecordForms(t *testing.T) {
+func TestItem31AddressOfRecordForms(t *testing.T) { everywhere(t, item31AddressOfRecordForms) }
+
+func item31AddressOfRecordForms(t *testing.T, dial dialer) {
 	r := start(t, func(c *Config) { c.Advertise = []string{"192.0.2.1", "[2001:DB8::1]", "PBX.example.net"} })
 	for name, tt := range map[string]struct {
 		uri, to string
@@ -80,14 +88,16 @@ func TestItem31AddressOfRecordForms(t *testing.T) {
 		"not sip":         {"sip:example.test", "<tel:101>", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			expect(t, r.udp().do(r.line, register{uri: tt.uri, to: tt.to}), tt.code, "")
+			expect(t, dial(r).do(r.line, register{uri: tt.uri, to: tt.to}), tt.code, "")
 		})
 	}
 }
 
-func TestItem32Query(t *testing.T) {
+func TestItem32Query(t *testing.T) { everywhere(t, item32Query) }
+
+func item32Query(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	expect(t, c.do(r.line, register{contact: "<sip:a@192.0.2.1>, <sip:b@192.0.2.2>"}), 200, "")
 	res := expect(t, c.do(r.line, register{noContact: true}), 200, "")
 	if got := res.all("contact"); len(got) != 2 || !strings.Contains(got[0], "sip:a@") || !strings.Contains(got[1], "sip:b@") {
@@ -95,7 +105,9 @@ func TestItem32Query(t *testing.T) {
 	}
 }
 
-func TestItem33Wildcard(t *testing.T) {
+func TestItem33Wildcard(t *testing.T) { everywhere(t, item33Wildcard) }
+
+func item33Wildcard(t *testing.T, dial dialer) {
 	for name, tt := range map[string]struct {
 		contact string
 		extra   []string
@@ -110,7 +122,7 @@ func TestItem33Wildcard(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t)
-			c := r.udp()
+			c := dial(r)
 			expect(t, c.do(r.line, register{contact: "<sip:a@192.0.2.1>, <sip:b@192.0.2.2>"}), 200, "")
 			expect(t, c.do(r.line, register{contact: tt.contact, extra: tt.extra}), tt.code, "")
 			if got := r.contacts(); len(got) != tt.left {
@@ -121,8 +133,12 @@ func TestItem33Wildcard(t *testing.T) {
 }
 
 func TestItem33WildcardWithLowerCSeqRemovesNothing(t *testing.T) {
+	everywhere(t, item33WildcardWithLowerCSeqRemovesNothing)
+}
+
+func item33WildcardWithLowerCSeqRemovesNothing(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	expect(t, c.do(r.line, register{cseq: 10}), 200, "")
 	expect(t, c.do(r.line, register{cseq: 5, contact: "*", extra: []string{"Expires: 0"}}), 500, "CSeq")
 	if len(r.contacts()) != 1 {
@@ -134,7 +150,9 @@ func TestItem33WildcardWithLowerCSeqRemovesNothing(t *testing.T) {
 	}
 }
 
-func TestItem34And35Expires(t *testing.T) {
+func TestItem34And35Expires(t *testing.T) { everywhere(t, item34And35Expires) }
+
+func item34And35Expires(t *testing.T, dial dialer) {
 	for name, tt := range map[string]struct {
 		param   string
 		extra   []string
@@ -155,7 +173,7 @@ func TestItem34And35Expires(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t)
-			res := expect(t, r.udp().do(r.line, register{contact: "<sip:a@192.0.2.1>" + tt.param, extra: tt.extra}), tt.code, "")
+			res := expect(t, dial(r).do(r.line, register{contact: "<sip:a@192.0.2.1>" + tt.param, extra: tt.extra}), tt.code, "")
 			if tt.code == 423 && res.get("min-expires") != "60" {
 				t.Errorf("Min-Expires is %q", res.get("min-expires"))
 			}
@@ -166,7 +184,9 @@ func TestItem34And35Expires(t *testing.T) {
 	}
 }
 
-func TestItem36SameContact(t *testing.T) {
+func TestItem36SameContact(t *testing.T) { everywhere(t, item36SameContact) }
+
+func item36SameContact(t *testing.T, dial dialer) {
 	for name, tt := range map[string]struct {
 		first, second string
 		same          bool
@@ -188,7 +208,7 @@ func TestItem36SameContact(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t)
-			c := r.udp()
+			c := dial(r)
 			expect(t, c.do(r.line, register{contact: "<" + tt.first + ">"}), 200, "")
 			expect(t, c.do(r.line, register{contact: "<" + tt.second + ">"}), 200, "")
 			if got := r.contacts(); (len(got) == 1) != tt.same {
@@ -198,9 +218,11 @@ func TestItem36SameContact(t *testing.T) {
 	}
 }
 
-func TestItem37CSeqOfTheSameCall(t *testing.T) {
+func TestItem37CSeqOfTheSameCall(t *testing.T) { everywhere(t, item37CSeqOfTheSameCall) }
+
+func item37CSeqOfTheSameCall(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	expect(t, c.do(r.line, register{cseq: 10}), 200, "")
 	expect(t, c.do(r.line, register{cseq: 7, extra: []string{"Expires: 0"}}), 500, "CSeq Out of Order")
 	if len(r.contacts()) != 1 {
@@ -211,9 +233,11 @@ func TestItem37CSeqOfTheSameCall(t *testing.T) {
 	expect(t, c.do(r.line, register{cseq: 10, extra: []string{"Expires: 700"}}), 500, "CSeq Out of Order")
 }
 
-func TestItem38AnotherCallIsAReboot(t *testing.T) {
+func TestItem38AnotherCallIsAReboot(t *testing.T) { everywhere(t, item38AnotherCallIsAReboot) }
+
+func item38AnotherCallIsAReboot(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	expect(t, c.do(r.line, register{cseq: 100}), 200, "")
 	expect(t, c.do(r.line, register{cseq: 1, callID: "after-reboot@x"}), 200, "")
 	if len(r.contacts()) != 1 {
@@ -225,9 +249,11 @@ func TestItem38AnotherCallIsAReboot(t *testing.T) {
 	}
 }
 
-func TestItem39AllContactsOrNone(t *testing.T) {
+func TestItem39AllContactsOrNone(t *testing.T) { everywhere(t, item39AllContactsOrNone) }
+
+func item39AllContactsOrNone(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	expect(t, c.do(r.line, register{cseq: 10, contact: "<sip:a@192.0.2.1>"}), 200, "")
 	expect(t, c.do(r.line, register{cseq: 5, contact: "<sip:new@192.0.2.2>, <sip:a@192.0.2.1>"}), 500, "")
 	if got := r.contacts(); !slices.Equal(got, []string{"sip:a@192.0.2.1"}) {
@@ -239,9 +265,11 @@ func TestItem39AllContactsOrNone(t *testing.T) {
 	}
 }
 
-func TestItem40Limits(t *testing.T) {
+func TestItem40Limits(t *testing.T) { everywhere(t, item40Limits) }
+
+func item40Limits(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	many := func(from, to int) string {
 		var out []string
 		for i := from; i < to; i++ {
@@ -258,9 +286,11 @@ func TestItem40Limits(t *testing.T) {
 	}
 }
 
-func TestItem41AnswerListsEveryBinding(t *testing.T) {
+func TestItem41AnswerListsEveryBinding(t *testing.T) { everywhere(t, item41AnswerListsEveryBinding) }
+
+func item41AnswerListsEveryBinding(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	params := `;q=0.7;+sip.instance="<urn:uuid:00000000-0000-1000-8000-001565abcdef>";methods="INVITE,ACK";unknown;+sip.description="a;b, c"`
 	expect(t, c.do(r.line, register{contact: "<sip:a@192.0.2.1>;expires=600" + params}), 200, "")
 	r.clock.advance(100 * time.Second)
@@ -277,16 +307,22 @@ func TestItem41AnswerListsEveryBinding(t *testing.T) {
 	}
 }
 
-func TestItem42MalformedQ(t *testing.T) {
+func TestItem42MalformedQ(t *testing.T) { everywhere(t, item42MalformedQ) }
+
+func item42MalformedQ(t *testing.T, dial dialer) {
 	r := start(t)
 	for q, code := range map[string]int{"0": 200, "1": 200, "0.123": 200, "1.000": 200, "1.001": 400, "2": 400, "0.1234": 400, "-1": 400, "0,5": 400} {
-		expect(t, r.udp().do(r.line, register{contact: "<sip:a@192.0.2.1>;q=" + q}), code, "")
+		expect(t, dial(r).do(r.line, register{contact: "<sip:a@192.0.2.1>;q=" + q}), code, "")
 	}
 }
 
 func TestItem44RemovingOneLeavesTheOthers(t *testing.T) {
+	everywhere(t, item44RemovingOneLeavesTheOthers)
+}
+
+func item44RemovingOneLeavesTheOthers(t *testing.T, dial dialer) {
 	r := start(t)
-	c := r.udp()
+	c := dial(r)
 	expect(t, c.do(r.line, register{contact: "<sip:a@192.0.2.1>, <sip:b@192.0.2.2>;expires=60"}), 200, "")
 	expect(t, c.do(r.line, register{contact: "<sip:nobody@192.0.2.1>;expires=0"}), 200, "")
 	expect(t, c.do(r.line, register{contact: "<sip:a@192.0.2.1>;expires=0, <sip:c@192.0.2.3>"}), 200, "")
@@ -300,9 +336,11 @@ func TestItem44RemovingOneLeavesTheOthers(t *testing.T) {
 	}
 }
 
-func TestItem45ThirdParty(t *testing.T) {
+func TestItem45ThirdParty(t *testing.T) { everywhere(t, item45ThirdParty) }
+
+func item45ThirdParty(t *testing.T, dial dialer) {
 	r := start(t)
-	expect(t, r.udp().do(r.line, register{from: "<sip:secretary@elsewhere.test>;tag=1"}), 200, "")
+	expect(t, dial(r).do(r.line, register{from: "<sip:secretary@elsewhere.test>;tag=1"}), 200, "")
 }
 
 func TestDeletedLineLosesItsBindings(t *testing.T) {
@@ -484,11 +522,13 @@ func TestAuthFailing(t *testing.T) {
 	}
 }
 
-func TestEveryAlgorithm(t *testing.T) {
+func TestEveryAlgorithm(t *testing.T) { everywhere(t, everyAlgorithm) }
+
+func everyAlgorithm(t *testing.T, dial dialer) {
 	all := []digest.Algorithm{digest.SHA512_256, digest.SHA256, digest.MD5}
 	r := start(t, func(c *Config) { c.Algorithms = all })
 	for _, alg := range all {
-		c := r.udp()
+		c := dial(r)
 		res := expect(t, c.send(register{}), 401, "")
 		if got := res.all("www-authenticate"); len(got) != 3 || param(got[0], "algorithm") != "SHA-512-256" || param(got[2], "algorithm") != "MD5" {
 			t.Fatalf("challenges are %q", got)

@@ -3,16 +3,15 @@ package sip
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"offhook/sip/digest"
 	"offhook/sip/transport"
 	"offhook/sip/wire"
 )
@@ -119,6 +118,50 @@ func TestStalledPeersHarmNobody(t *testing.T) {
 	}
 }
 
+// TestIdleConnectionsAreCheap: sipgo holds 32 KB for each.
+func TestIdleConnectionsAreCheap(t *testing.T) {
+	const idle = 1000
+	r := start(t, func(c *Config) { c.Limits.StrangersPerIP, c.Limits.ConnsPerIP = 2*idle, 2*idle })
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	before := heap()
+	for range idle {
+		conn, err := net.Dial("tcp", r.s.cfg.TCP.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	for _, dial := range transports() { // served, while all of them are open
+		expect(t, dial(r).do(r.line, register{}), 200, "")
+	}
+	if each := int64(heap()-before) / idle; each > 16<<10 {
+		t.Errorf("an idle connection takes %d bytes", each)
+	} else {
+		t.Logf("an idle connection takes %d bytes, the test's own end included", each)
+	}
+}
+
+// TestNothingBreaksALogLine: what a phone or a stranger sends must not look like a line of the log's own.
+func TestNothingBreaksALogLine(t *testing.T) {
+	var log syncBuffer
+	r := start(t, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	c := r.udp()
+	res := expect(t, c.send(register{}), 401, "")
+	evil := r.line
+	evil.AuthUsername = "x\r\n time=now level=ERROR msg=owned \x1b[2J"
+	expect(t, c.send(register{auth: answerTo(res, evil, register{}, 1, digest.SHA256)}), 401, "")
+	expect(t, c.do(r.line, register{to: "<sip:999@" + testDomain + ">"}), 403, "")
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "no line has this user name") || strings.ContainsAny(log.String(), "\r\x1b") {
+		t.Errorf("the log is %q", log.String())
+	}
+}
+
 func TestConnectionLimits(t *testing.T) {
 	r := start(t, func(c *Config) { c.Limits.StrangersPerIP = 5 })
 	phone := r.tcp()
@@ -215,36 +258,6 @@ func TestItem22OldTLSIsRefused(t *testing.T) {
 	_, err := tls.Dial("tcp", r.s.cfg.TLS.Addr().String(), &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
 	if err == nil {
 		t.Error("TLS 1.1 was accepted")
-	}
-}
-
-// TestSIPVicious runs the scanners that roam the internet against a server with one line.
-func TestSIPVicious(t *testing.T) {
-	t.Parallel()
-	svmap, svwar, svcrack := peer(t, "svmap", "sipvicious"), peer(t, "svwar", "sipvicious"), peer(t, "svcrack", "sipvicious")
-	r := start(t, asOld)
-	host, port, _ := net.SplitHostPort(r.address("udp"))
-	dir := t.TempDir()
-	scan := func(args ...string) string {
-		t.Helper()
-		cmd := exec.Command(args[0], append(args[1:], "-p", port, host)...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "HOME="+dir)
-		out, _ := run(t, 30*time.Second, cmd) // it ends with 1 when it finds nothing
-		return out
-	}
-	if out := scan(svmap); !strings.Contains(out, "| unknown ") {
-		t.Errorf("svmap should see a SIP device and not what software it is:\n%s", out)
-	}
-	for _, method := range []string{"REGISTER", "OPTIONS", "INVITE"} {
-		if out := scan(svwar, "-e100-110", "-m", method); strings.Contains(out, "| 101 ") {
-			t.Errorf("svwar with %s found extension 101:\n%s", method, out)
-		}
-	}
-	words := filepath.Join(dir, "words")
-	writeFile(t, words, "1234\n101\nsecret\n"+r.line.Secret.Reveal()+"\n")
-	if out := scan(svcrack, "-u101", "-d", words); strings.Contains(out, r.line.Secret.Reveal()) {
-		t.Errorf("svcrack found the secret by the number:\n%s", out)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -193,6 +194,14 @@ func tortureMessages(t testing.TB) map[string]string {
 		}
 		out[strings.TrimSuffix(filepath.Base(f), ".dat")] = string(b)
 	}
+	for name := range torture() {
+		if out[name] == "" {
+			t.Errorf("there is no message %s", name)
+		}
+	}
+	if len(out) != 62 || len(torture()) != 62 {
+		t.Fatalf("%d messages and %d reactions, want those of the 50 of RFC 4475 and the 12 of RFC 5118", len(out), len(torture()))
+	}
 	return out
 }
 
@@ -224,12 +233,8 @@ func tortureServer(t *testing.T) *rig {
 }
 
 func TestTortureUDP(t *testing.T) {
-	messages := tortureMessages(t)
-	if len(messages) != 62 {
-		t.Fatalf("%d messages, want the 50 of RFC 4475 and the 12 of RFC 5118", len(messages))
-	}
 	r := tortureServer(t)
-	for name, text := range messages {
+	for name, text := range tortureMessages(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := r.udp()
@@ -270,6 +275,8 @@ func TestTortureTCP(t *testing.T) {
 		"inv2543": "400", "ncl": "400", "mcl01": "400", "test": "none", "wsinv": "!400",
 	}
 	incomplete := []string{"clerr", "baddn", "test"} // more is awaited, until the time is over
+	// No length that can be believed, or not all of the message, or as dblreq another that is not complete.
+	ends := []string{"inv2543", "ncl", "mcl01", "clerr", "baddn", "dblreq"}
 	r := tortureServer(t)
 	for name, text := range tortureMessages(t) {
 		t.Run(name, func(t *testing.T) {
@@ -291,6 +298,27 @@ func TestTortureTCP(t *testing.T) {
 			if !judge(want, got) {
 				t.Errorf("got %s, want %s", got, want)
 			}
+			c.closedOrServed(slices.Contains(ends, name))
 		})
+	}
+}
+
+// closedOrServed expects the end of the connection, or an answer to another request on it.
+func (c *client) closedOrServed(closed bool) {
+	c.t.Helper()
+	if !closed {
+		c.write(c.text(register{method: "OPTIONS", callID: "after@x"}))
+	}
+	for {
+		text, err := c.message(quick)
+		switch {
+		case closed && err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+			return
+		case err != nil:
+			c.t.Errorf("want the connection closed: %v; got %v", closed, err)
+			return
+		case strings.Contains(text, "after@x"):
+			return
+		}
 	}
 }

@@ -112,7 +112,7 @@ func (m *Message) Read(data []byte, framing Framing) Fault {
 	if m.Status != 0 {
 		return responseFault(fault, headerFault, m)
 	}
-	return first(fault, headerFault, m.readBody(rest, framing), m.check())
+	return first(fault, headerFault, m.readBody(rest, len(data)-len(rest), framing), m.check())
 }
 
 // first returns the first fault. All were looked for: an answer needs the hop and the parties whatever else is wrong.
@@ -252,7 +252,7 @@ func (m *Message) locate() {
 }
 
 // readBody takes the body. Octets after it in a datagram are none of ours (RFC 3261 section 18.3).
-func (m *Message) readBody(rest []byte, framing Framing) Fault {
+func (m *Message) readBody(rest []byte, head int, framing Framing) Fault {
 	h, ok := m.First(ContentLength)
 	if !ok {
 		if framing == Stream {
@@ -267,6 +267,8 @@ func (m *Message) readBody(rest []byte, framing Framing) Fault {
 		return bad("Malformed Content-Length")
 	case n > MaxMessage && framing == Stream:
 		return Fault{413, "Request Entity Too Large"}
+	case n > MaxMessage-uint64(head) && framing == Stream:
+		return Fault{513, "Message Too Large"}
 	case n > uint64(len(rest)):
 		return bad("Content-Length Larger Than Message")
 	}
