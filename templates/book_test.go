@@ -18,6 +18,7 @@ type listed struct{ name, number string }
 // bookReaders read phonebooks as phones do: <maker>/<template> -> reader. They are written from what makers say about
 // their form.
 var bookReaders = map[string]func(t *testing.T, body string) []listed{
+	"akuvox/book.xml.tmpl":      elements("Directory", "Contact", "@Office", "@Name"),
 	"cisco/book.xml.tmpl":       elements("CiscoIPPhoneDirectory", "DirectoryEntry", "Telephone", "Name"),
 	"fanvil/book.xml.tmpl":      elements("FanvilIPPhoneDirectory", "DirectoryEntry", "Telephone", "Name"),
 	"gigaset/book.xml.tmpl":     elements("list", "entry", "@office1", "@name", "@surname"),
