@@ -165,9 +165,7 @@ func (a *api) filterDomain(ctx context.Context, s *fleet.Snap, name string) (fun
 	}
 	d, err := a.domainNamed(ctx, s, name, "")
 	if err != nil {
-		p := newProblem(http.StatusUnprocessableEntity, "domain-unknown", "no domain of this name exists; GET /v1/domains lists them")
-		p.Errors = []violation{{Code: "domain-unknown", Detail: p.Detail, Parameter: "domain"}}
-		return nil, p
+		return nil, badParameter("domain", "domain-unknown", "no domain of this name exists; GET /v1/domains lists them")
 	}
 	return func(id string) bool { return id == d.ID }, nil
 }

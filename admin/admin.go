@@ -175,7 +175,9 @@ func (a *api) humaConfig() huma.Config {
 	exactNames()
 	c := huma.DefaultConfig("Offhook", "1")
 	c.Formats = strictFormats()
-	c.Info.Description = "Provisioning and registration of desk phones. Send `Authorization: Bearer KEY`. Errors are RFC 9457 problems with a stable type."
+	c.Info.Description = "Provisioning and registration of desk phones. Send `Authorization: Bearer KEY`, and say `Content-Type: application/json` of a body. " +
+		"Errors are RFC 9457 problems with a stable type; each of `errors` has a `pointer` into the body or names a `parameter`. " +
+		"A text that is empty says the same as null, save in a password or PIN, where it is refused."
 	c.CreateHooks = nil
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.RejectUnknownQueryParameters = true

@@ -196,7 +196,7 @@ func (a answer) tree() tree {
 	return v
 }
 
-// problem holds the answer against RFC 9457 and the code; pointer "-" means that none is expected.
+// problem holds the answer against RFC 9457 and the code; pointer "-" means that none is expected, "?name" a parameter.
 func (a answer) problem(status int, code, pointer string) tree {
 	a.t.Helper()
 	if ct := a.header.Get("Content-Type"); a.status != status || ct != "application/problem+json" {
@@ -212,8 +212,14 @@ func (a answer) problem(status int, code, pointer string) tree {
 	if pointer == "-" {
 		return p
 	}
+	member, want := "pointer", pointer
+	if name, ok := strings.CutPrefix(pointer, "?"); ok {
+		member, want = "parameter", name
+	}
 	for _, e := range p.list("errors") {
-		if e.(map[string]any)["pointer"] == pointer {
+		e := e.(map[string]any)
+		_, both := e["pointer"]
+		if e[member] == want && (member == "pointer" || !both) {
 			return p
 		}
 	}

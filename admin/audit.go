@@ -70,8 +70,7 @@ func (a *api) auditRoutes() {
 }
 
 type listAuditInput struct {
-	Paging
-	Domain    string    `query:"domain"`
+	Tenanted
 	Actor     string    `query:"actor" maxLength:"64"`
 	Operation string    `query:"operation" maxLength:"64"`
 	Action    string    `query:"action" maxLength:"64"`
@@ -88,16 +87,10 @@ func (in *listAuditInput) accepts(e fleet.AuditEvent) bool {
 
 func (a *api) listAudit(ctx context.Context, in *listAuditInput) (*page[auditEvent], error) {
 	s := a.snaps()
-	inDomain, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(s.AuditEvents(from), func(e fleet.AuditEvent) bool { return inDomain(e.DomainID) && in.accepts(e) })
-	return fill(in.Paging, rows, func(e fleet.AuditEvent) string { return e.ID }, func(e fleet.AuditEvent) (auditEvent, error) { return showAudit(s, e) })
+	return walk(ctx, a, s, in.Tenanted, "", listing[fleet.AuditEvent, auditEvent]{
+		rows: s.AuditEvents, key: func(e fleet.AuditEvent) string { return e.ID }, domain: func(e fleet.AuditEvent) string { return e.DomainID },
+		accepts: in.accepts, show: func(e fleet.AuditEvent) (auditEvent, error) { return showAudit(s, e) },
+	})
 }
 
 func (a *api) getAudit(ctx context.Context, in *ByID) (*plain[auditEvent], error) {

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *api) backupRoutes() {
-	add(a, operation{method: http.MethodGet, path: "/v1/exports/backup", id: "export-backup", scope: everything,
+	add(a, operation{method: http.MethodGet, path: "/v1/exports/backup", id: "export-backup", scope: everything, media: anyMedia,
 		summary: "Everything that is kept, for offhook restore; secrets stay sealed with the server's secret key"}, a.exportBackup)
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,14 +40,11 @@ type listModelsInput struct {
 }
 
 func (a *api) listModels(_ context.Context, in *listModelsInput) (*page[model], error) {
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(slices.Values(a.models()), func(m model) bool {
-		return modelKey(m) > from && is(in.Maker, m.Maker) && is(in.Type, m.Type) && contains(in.Q, m.MakerName+" "+m.Model, m.Maker, strings.Join(m.Aliases, " "))
-	})
-	return fill(in.Paging, rows, modelKey, func(m model) (model, error) { return m, nil })
+	return fill(in.Paging, "", func(behind string) iter.Seq[model] {
+		return only(slices.Values(a.models()), func(m model) bool {
+			return modelKey(m) > behind && is(in.Maker, m.Maker) && is(in.Type, m.Type) && contains(in.Q, m.MakerName+" "+m.Model, m.Maker, strings.Join(m.Aliases, " "))
+		})
+	}, modelKey, func(m model) (model, error) { return m, nil })
 }
 
 func modelKey(m model) string { return m.Maker + "/" + m.Model }

@@ -37,9 +37,9 @@ type about struct {
 }
 
 type listInput struct {
-	Paging
-	Domain string `query:"domain"`
-	Q      string `query:"q" maxLength:"64" doc:"part of a name"`
+	Tenanted
+	Q    string `query:"q" maxLength:"64" doc:"part of a name"`
+	Sort string `query:"sort" enum:"created_at,-created_at,name,-name" doc:"otherwise in the order of making"`
 }
 
 type makeInput[N any] struct{ Body N }
@@ -95,16 +95,13 @@ func (c collection[R, N, B, V]) matched(ctx context.Context, s *fleet.Snap, id, 
 
 func (c collection[R, N, B, V]) list(ctx context.Context, a *api, in *listInput) (*page[V], error) {
 	s := a.snaps()
-	inDomain, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(c.rows(s, from), func(r R) bool { return inDomain(c.about(r).domainID) && contains(in.Q, c.about(r).name) })
-	return fill(in.Paging, rows, func(r R) string { return c.about(r).id }, func(r R) (V, error) { return c.show(s, r) })
+	return walk(ctx, a, s, in.Tenanted, in.Sort, listing[R, V]{
+		rows: func(behind string) iter.Seq[R] { return c.rows(s, behind) },
+		key:  func(r R) string { return c.about(r).id }, domain: func(r R) string { return c.about(r).domainID },
+		by:      map[string]func(R) string{"created_at": asMade[R], "name": func(r R) string { return c.about(r).name }},
+		accepts: func(r R) bool { return contains(in.Q, c.about(r).name) },
+		show:    func(r R) (V, error) { return c.show(s, r) },
+	})
 }
 
 func (c collection[R, N, B, V]) read(ctx context.Context, a *api, id string) (*found[V], error) {

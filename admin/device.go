@@ -215,8 +215,7 @@ func (a *api) deviceRoutes() {
 }
 
 type listDevicesInput struct {
-	Paging
-	Domain   string `query:"domain"`
+	Tenanted
 	Assigned string `query:"assigned" enum:"true,false" doc:"with a line, or without"`
 	Maker    string `query:"maker" maxLength:"32"`
 	Model    string `query:"model" maxLength:"64"`
@@ -227,43 +226,41 @@ type listDevicesInput struct {
 	Profile  string `query:"profile_id" maxLength:"64"`
 	State    string `query:"provisioning_state" enum:"waiting,current,outdated,denied,stale,error"`
 	Q        string `query:"q" maxLength:"64" doc:"part of a name, MAC address, model or serial number"`
-	Sort     string `query:"sort" enum:"name,-name,mac_address,-mac_address,model,-model,last_requested_at,-last_requested_at" doc:"otherwise in the order of making"`
+	Sort     string `query:"sort" enum:"created_at,-created_at,name,-name,mac_address,-mac_address,model,-model,last_requested_at,-last_requested_at" doc:"otherwise in the order of making"`
 }
 
-// devicesOf can be sorted by when they were seen last, so that a phone just unpacked comes first (R37).
-func (a *api) devicesOf(s *fleet.Snap) order[fleet.Device] {
-	return order[fleet.Device]{rows: s.Devices, id: func(d fleet.Device) string { return d.ID }, by: map[string]func(fleet.Device) string{
+// devicesBy has when they were seen last, so that a phone just unpacked comes first (R37).
+func (a *api) devicesBy() map[string]func(fleet.Device) string {
+	return map[string]func(fleet.Device) string{
+		"created_at":  asMade[fleet.Device],
 		"name":        func(d fleet.Device) string { return d.Name },
 		"mac_address": func(d fleet.Device) string { return string(d.MAC) },
 		"model":       func(d fleet.Device) string { return d.Maker + " " + d.Model },
 		"last_requested_at": func(d fleet.Device) string {
 			return a.Sightings.Of(d.ID).LastRequestedAt.UTC().Format("20060102150405.000")
 		},
-	}}
+	}
 }
 
 func (a *api) listDevices(ctx context.Context, in *listDevicesInput) (*page[device], error) {
-	s := a.snaps()
-	inDomain, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.positionIn(in.Sort)
-	if err != nil {
-		return nil, err
-	}
 	mac, err := parseFilterMAC(in.MAC)
 	if err != nil {
 		return nil, err
 	}
-	all, key := a.devicesOf(s).from(in.Sort, from)
-	rows := only(all, func(d fleet.Device) bool {
-		return inDomain(d.DomainID) && (in.Assigned == "" || (in.Assigned == "true") == (len(d.Lines) > 0)) &&
-			is(in.Maker, d.Maker) && is(in.Model, d.Model) && is(in.Type, d.Type) && is(mac, string(d.MAC)) && is(in.Profile, d.ProfileID) &&
-			contains(in.Q, d.Name, string(d.MAC), d.MAC.String(), d.Model, d.Serial)
-	}, func(d fleet.Device) bool { return carries(s, d, in.LineID, in.UserID) },
-		func(d fleet.Device) bool { return in.State == "" || a.provisioningOf(d).State == in.State })
-	return fillIn(in.Sort, in.Paging, rows, key, func(d fleet.Device) (device, error) { return a.showDevice(s, d) })
+	s := a.snaps()
+	return walk(ctx, a, s, in.Tenanted, in.Sort, listing[fleet.Device, device]{
+		rows: s.Devices, key: func(d fleet.Device) string { return d.ID }, domain: func(d fleet.Device) string { return d.DomainID },
+		by: a.devicesBy(),
+		accepts: func(d fleet.Device) bool {
+			return is(mac, string(d.MAC)) && in.accepts(d) && carries(s, d, in.LineID, in.UserID) && (in.State == "" || a.provisioningOf(d).State == in.State)
+		},
+		show: func(d fleet.Device) (device, error) { return a.showDevice(s, d) },
+	})
+}
+
+func (in *listDevicesInput) accepts(d fleet.Device) bool {
+	return (in.Assigned == "" || (in.Assigned == "true") == (len(d.Lines) > 0)) && is(in.Maker, d.Maker) && is(in.Model, d.Model) &&
+		is(in.Type, d.Type) && is(in.Profile, d.ProfileID) && contains(in.Q, d.Name, string(d.MAC), d.MAC.String(), d.Model, d.Serial)
 }
 
 func parseFilterMAC(text string) (string, error) {
@@ -272,9 +269,7 @@ func parseFilterMAC(text string) (string, error) {
 	}
 	mac, err := fleet.ParseMAC(text)
 	if err != nil {
-		p := newProblem(http.StatusUnprocessableEntity, "mac-invalid", err.Error())
-		p.Errors = []violation{{Code: "mac-invalid", Detail: err.Error(), Parameter: "mac_address"}}
-		return "", p
+		return "", badParameter("mac_address", "mac-invalid", err.Error())
 	}
 	return string(mac), nil
 }

@@ -33,8 +33,8 @@ type mailTexts struct {
 }
 
 type mailText struct {
-	Subject string `json:"subject"`
-	Text    string `json:"text"`
+	Subject string `json:"subject" required:"false"`
+	Text    string `json:"text" required:"false"`
 }
 
 func textsOf(texts fleet.MailTexts) map[string]mailText {
@@ -65,7 +65,8 @@ func (m mailTexts) onto(d fleet.Domain) (fleet.Domain, error) {
 }
 
 type plan struct {
-	Ranges []numbers `json:"ranges" nullable:"false"`
+	Ranges []numbers `json:"ranges" required:"false" nullable:"false" doc:"tried in this order; no two share a number; [] = any number, which then has to be given"`
+	Length *int      `json:"length,omitempty" nullable:"true" minimum:"2" maximum:"10" doc:"digits of every extension; absent = as the ranges have them"`
 }
 
 type numbers struct {
@@ -113,6 +114,9 @@ func showDomain(d fleet.Domain) domain {
 		Policy:   policy{RequireLastName: d.Policy.RequireLastName, RequireEmail: d.Policy.RequireEmail, ExtensionChange: or(d.Policy.ExtensionChange, "allow")},
 		Mails:    mailTexts{Welcome: textsOf(d.MailTemplates.Welcome), Invitation: textsOf(d.MailTemplates.Invitation)},
 		Settings: d.Settings, CreatedAt: d.CreatedAt, UpdatedAt: d.UpdatedAt}
+	if d.Plan.Length != 0 {
+		out.Plan.Length = &d.Plan.Length
+	}
 	for _, r := range d.Plan.Ranges {
 		out.Plan.Ranges = append(out.Plan.Ranges, numbers{From: r.From, To: r.To, Purpose: or(r.Purpose, "user")})
 	}
@@ -147,7 +151,10 @@ func (b domainBody) onto(d fleet.Domain) (fleet.Domain, error) {
 	}
 	d.Plan, d.Reserved, d.Networks = fleet.DefaultPlan(), nil, nil
 	if b.Plan != nil {
-		d.Plan.Ranges = nil
+		d.Plan = fleet.NumberingPlan{}
+		if b.Plan.Length != nil {
+			d.Plan.Length = *b.Plan.Length
+		}
 		for _, r := range b.Plan.Ranges {
 			d.Plan.Ranges = append(d.Plan.Ranges, fleet.Range{From: r.From, To: r.To, Purpose: or(r.Purpose, "user")})
 		}
@@ -179,17 +186,18 @@ func (a *api) domainRoutes() {
 
 type listDomainsInput struct {
 	Paging
-	Q string `query:"q" maxLength:"64" doc:"part of a name"`
+	Q    string `query:"q" maxLength:"64" doc:"part of a name"`
+	Sort string `query:"sort" enum:"created_at,-created_at,name,-name" doc:"otherwise in the order of making"`
 }
 
 func (a *api) listDomains(ctx context.Context, in *listDomainsInput) (*page[domain], error) {
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	c := callerOf(ctx)
-	rows := only(a.snaps().Domains(from), func(d fleet.Domain) bool { return c.sees(d.ID) && contains(in.Q, d.Name) })
-	return fill(in.Paging, rows, func(d fleet.Domain) string { return d.ID }, func(d fleet.Domain) (domain, error) { return showDomain(d), nil })
+	s, id := a.snaps(), func(d fleet.Domain) string { return d.ID }
+	return walk(ctx, a, s, Tenanted{Paging: in.Paging}, in.Sort, listing[fleet.Domain, domain]{
+		rows: s.Domains, key: id, domain: id,
+		by:      map[string]func(fleet.Domain) string{"created_at": asMade[fleet.Domain], "name": func(d fleet.Domain) string { return d.Name }},
+		accepts: func(d fleet.Domain) bool { return contains(in.Q, d.Name) },
+		show:    func(d fleet.Domain) (domain, error) { return showDomain(d), nil },
+	})
 }
 
 type DomainInput struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
@@ -13,16 +14,18 @@ import (
 type enrolInput struct {
 	ByID
 	Body *struct {
-		App string `json:"app,omitempty" nullable:"true" doc:"maker of the softphone, as in GET /v1/models?device_type=softphone; otherwise that of the last enrolment"`
+		App      string `json:"app,omitempty" nullable:"true" doc:"maker of the softphone, as in GET /v1/models?device_type=softphone; otherwise that of the last enrolment"`
+		Standing bool   `json:"standing,omitempty" nullable:"true" doc:"an address that stays good, for a softphone that comes back to it for changes"`
 	} `required:"false"`
 }
 
 // enrolled is what the softphone is given, usually as a picture to scan.
 type enrolled struct {
-	DeviceID string   `json:"device_id"`
-	App      string   `json:"app"`
-	URL      string   `json:"url" doc:"the softphone's own address for its settings: a secret, shown this once and replaced by the next enrolment"`
-	Effects  []effect `json:"effects" nullable:"false"`
+	DeviceID  string     `json:"device_id"`
+	App       string     `json:"app"`
+	URL       string     `json:"url" doc:"the softphone's own address for its settings: a secret, shown this once, and good for one fetch unless standing was asked for"`
+	ExpiresAt *time.Time `json:"expires_at" doc:"until when it has to be used; null = standing: until the next enrolment, or until the line is taken away"`
+	Effects   []effect   `json:"effects" nullable:"false"`
 }
 
 func (a *api) enrolRoutes() {
@@ -35,9 +38,9 @@ func (a *api) enrolSoftphone(ctx context.Context, in *enrolInput) (*plain[enroll
 	if err := a.allow(ctx, "devices:write"); err != nil {
 		return nil, err
 	}
-	app := ""
+	app, standing := "", false
 	if in.Body != nil {
-		app = strings.ToLower(in.Body.App)
+		app, standing = strings.ToLower(in.Body.App), in.Body.Standing
 	}
 	out := &plain[enrolled]{}
 	err := a.update(ctx, false, func(tx *fleet.Tx) error {
@@ -52,7 +55,13 @@ func (a *api) enrolSoftphone(ctx context.Context, in *enrolInput) (*plain[enroll
 		if d, err = a.runs(d, app); err != nil {
 			return err
 		}
-		if d, err = tx.RenewAccess(d); err != nil {
+		if standing {
+			d, err = tx.RenewAccess(d)
+		} else {
+			d, err = tx.DrawLink(d)
+			out.Body.ExpiresAt = d.EnrolUntil
+		}
+		if err != nil {
 			return err
 		}
 		if d, err = tx.PutDevice(d); err != nil {
@@ -68,13 +77,13 @@ func (a *api) enrolSoftphone(ctx context.Context, in *enrolInput) (*plain[enroll
 	return out, err
 }
 
-// addressOf is where the device fetches its own file, by the token that stands for it.
+// addressOf is where the device fetches its own file, by its link or the token that stands for it.
 func (a *api) addressOf(s *fleet.Snap, d fleet.Device) (string, error) {
 	dom, err := s.Domain(d.DomainID)
 	if err != nil {
 		return "", err
 	}
-	base := a.tokenBase(dom, d)
+	base := a.tokenBase(dom, cmp.Or(d.Link, d.Token))
 	f, ok := a.Catalog.Catalog().Family(d.Maker)
 	if base == "" || !ok {
 		return "", conflictAt("", "enrolment-unsupported", "this server offers softphones no address: its HTTP listeners are off", "")
@@ -87,13 +96,13 @@ func (a *api) addressOf(s *fleet.Snap, d fleet.Device) (string, error) {
 	return "", conflictAt("", "enrolment-unsupported", "softphones of this maker fetch no settings; type them in, see reveal-secret", "")
 }
 
-// tokenBase is what the device's files stand below for who knows its token, "" when no listener serves phones.
-func (a *api) tokenBase(dom fleet.Domain, d fleet.Device) string {
+// tokenBase is what the device's files stand below for who knows the token, "" when no listener serves phones.
+func (a *api) tokenBase(dom fleet.Domain, token fleet.Secret) string {
 	base := cmp.Or(dom.Settings.ProvisioningURL, a.PhoneURL)
 	if base == "" {
 		return ""
 	}
-	return strings.TrimSuffix(base, "/") + "/t/" + d.Token.Reveal() + "/"
+	return strings.TrimSuffix(base, "/") + "/t/" + token.Reveal() + "/"
 }
 
 // deviceAddress is a secret: who has it is the device.
@@ -111,7 +120,7 @@ func (a *api) revealAddress(ctx context.Context, in *revealInput) (*plain[device
 	if err != nil {
 		return nil, err
 	}
-	base := a.tokenBase(dom, d)
+	base := a.tokenBase(dom, d.Token)
 	if base == "" {
 		return nil, conflictAt("", "enrolment-unsupported", "this server offers phones no address: its HTTP listeners are off", "")
 	}

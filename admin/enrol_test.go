@@ -16,7 +16,7 @@ func TestR86EnrolSoftphone(t *testing.T) {
 	first := o.ok(200, "POST", enrol, `{"app":"zsoft"}`)
 	first.want(t, map[string]string{"app": `"zsoft"`, "effects": `[{"quantity":1,"type":"billable_device"}]`})
 	d, err := o.store.Snap().Device(first.str("device_id"))
-	if err != nil || first.str("url") != "http://pbx.example.test:8080/t/"+d.Token.Reveal()+"/zsoft.xml" || d.Maker != "zsoft" || len(d.Lines) != 1 {
+	if err != nil || first.str("url") != "http://pbx.example.test:8080/t/"+d.Link.Reveal()+"/zsoft.xml" || d.Maker != "zsoft" || len(d.Lines) != 1 {
 		t.Errorf("%v %+v %v", first, d, err)
 	}
 	second := o.ok(200, "POST", enrol, "") // which program it is was said before
@@ -24,7 +24,15 @@ func TestR86EnrolSoftphone(t *testing.T) {
 	if second.str("url") == first.str("url") {
 		t.Error("the address before is still good")
 	}
-	if got := o.audited("&action=device.address_revealed"); len(got) != 2 {
+	if until := first.str("expires_at"); until == "" {
+		t.Error("the address is good for ever")
+	}
+	standing := o.ok(200, "POST", enrol, `{"standing":true}`)
+	if d, err := o.store.Snap().Device(d.ID); err != nil || !strings.Contains(standing.str("url"), d.Token.Reveal()) || !d.Link.IsZero() || standing.at("expires_at") != nil {
+		t.Errorf("standing: %v %v", standing, err)
+	}
+	second = o.ok(200, "POST", enrol, `{}`)
+	if got := o.audited("&action=device.address_revealed"); len(got) != 4 {
 		t.Errorf("%d events in the audit log", len(got))
 	}
 	token := strings.Split(second.str("url"), "/")[4]

@@ -10,9 +10,9 @@ import (
 )
 
 func (a *api) exportRoutes() {
-	add(a, operation{method: http.MethodGet, path: "/v1/exports/users", id: "export-users", scope: "users:read",
+	add(a, operation{method: http.MethodGet, path: "/v1/exports/users", id: "export-users", scope: "users:read", media: "text/csv",
 		summary: "All users as a spreadsheet that an import reads back; without secrets"}, a.exportUsers)
-	add(a, operation{method: http.MethodGet, path: "/v1/exports/devices", id: "export-devices", scope: "devices:read", summary: "All devices as a spreadsheet"}, a.exportDevices)
+	add(a, operation{method: http.MethodGet, path: "/v1/exports/devices", id: "export-devices", scope: "devices:read", media: "text/csv", summary: "All devices as a spreadsheet"}, a.exportDevices)
 }
 
 type exportInput struct {

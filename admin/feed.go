@@ -28,10 +28,9 @@ type feed struct {
 }
 
 type listFeedInput struct {
-	Paging
-	Domain string `query:"domain"`
-	Type   string `query:"type" maxLength:"64"`
-	From   string `query:"from" enum:"beginning,now" default:"beginning" doc:"where to begin without a cursor"`
+	Tenanted
+	Type string `query:"type" maxLength:"64"`
+	From string `query:"from" enum:"beginning,now" default:"beginning" doc:"where to begin without a cursor"`
 }
 
 // listFeed moves the cursor over what it leaves out too, so that a narrow filter does not read the same events again.

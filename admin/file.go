@@ -13,7 +13,7 @@ import (
 )
 
 func (a *api) fileRoutes() {
-	add(a, operation{method: http.MethodGet, path: "/v1/devices/{id}/config", id: "get-device-config", scope: "devices:read",
+	add(a, operation{method: http.MethodGet, path: "/v1/devices/{id}/config", id: "get-device-config", scope: "devices:read", media: anyMedia,
 		summary: "The files that a device may fetch; with path, one of them as text, secrets masked; with diff, what has changed in it since the device fetched it"}, a.getDeviceConfig)
 	add(a, operation{method: http.MethodGet, path: "/v1/devices/{id}/uploads", id: "list-device-uploads", scope: "devices:read",
 		summary: "The files that a device has sent, the last of each kind"}, a.listUploads)
@@ -37,9 +37,7 @@ func (a *api) getDeviceConfig(ctx context.Context, in *configInput) (*rendered, 
 		return nil, err
 	}
 	if in.Path == "" && in.Diff {
-		p := newProblem(http.StatusUnprocessableEntity, "required", "name the file: path is required with diff")
-		p.Errors = []violation{{Code: "required", Detail: p.Detail, Parameter: "path"}}
-		return nil, p
+		return nil, badParameter("path", "required", "name the file: path is required with diff")
 	}
 	if in.Path == "" {
 		return a.listFiles(d.ID)

@@ -57,7 +57,7 @@ func (a *api) sendInvitation(ctx context.Context, in *ByID) (*found[user], error
 			return err
 		}
 		out.ETag = etag(u.Revision)
-		out.Body, err = a.showUser(&tx.Snap, u)
+		out.Body, err = a.showUser(ctx, &tx.Snap, u)
 		return err
 	})
 	return out, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -250,12 +251,9 @@ type listJobsInput struct {
 
 func (a *api) listJobs(ctx context.Context, in *listJobsInput) (*page[job], error) {
 	s, c := a.snaps(), callerOf(ctx)
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(s.Jobs(from), func(j fleet.Job) bool { return c.ofCaller(j) && is(in.State, j.State) && is(in.Kind, j.Kind) })
-	return fill(in.Paging, rows, func(j fleet.Job) string { return j.ID }, func(j fleet.Job) (job, error) { return showJob(s, j) })
+	return fill(in.Paging, "", func(behind string) iter.Seq[fleet.Job] {
+		return only(s.Jobs(behind), func(j fleet.Job) bool { return c.ofCaller(j) && is(in.State, j.State) && is(in.Kind, j.Kind) })
+	}, func(j fleet.Job) string { return j.ID }, func(j fleet.Job) (job, error) { return showJob(s, j) })
 }
 
 func (a *api) getJob(ctx context.Context, in *ByID) (*found[job], error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -74,12 +75,9 @@ type listKeysInput struct {
 
 func (a *api) listKeys(ctx context.Context, in *listKeysInput) (*page[apiKey], error) {
 	s, c := a.snaps(), callerOf(ctx)
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(s.APIKeys(from), func(k fleet.APIKey) bool { return c.covers(k) && contains(in.Q, k.Name) })
-	return fill(in.Paging, rows, func(k fleet.APIKey) string { return k.ID }, func(k fleet.APIKey) (apiKey, error) { return showKey(s, k) })
+	return fill(in.Paging, "", func(behind string) iter.Seq[fleet.APIKey] {
+		return only(s.APIKeys(behind), func(k fleet.APIKey) bool { return c.covers(k) && contains(in.Q, k.Name) })
+	}, func(k fleet.APIKey) string { return k.ID }, func(k fleet.APIKey) (apiKey, error) { return showKey(s, k) })
 }
 
 func (a *api) getKey(ctx context.Context, in *ByID) (*found[apiKey], error) {

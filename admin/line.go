@@ -95,27 +95,23 @@ func (a *api) lineRoutes() {
 }
 
 type listLinesInput struct {
-	Paging
-	Domain string `query:"domain"`
+	Tenanted
 	UserID string `query:"user_id" maxLength:"64"`
 	Number string `query:"number" maxLength:"10"`
 	Q      string `query:"q" maxLength:"64" doc:"part of a number or label"`
+	Sort   string `query:"sort" enum:"created_at,-created_at,number,-number" doc:"otherwise in the order of making"`
 }
 
 func (a *api) listLines(ctx context.Context, in *listLinesInput) (*page[line], error) {
 	s := a.snaps()
-	inDomain, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(s.Lines(from), func(l fleet.Line) bool {
-		return inDomain(l.DomainID) && is(in.UserID, l.UserID) && is(in.Number, l.Number) && contains(in.Q, l.Number, l.Label)
+	return walk(ctx, a, s, in.Tenanted, in.Sort, listing[fleet.Line, line]{
+		rows: s.Lines, key: func(l fleet.Line) string { return l.ID }, domain: func(l fleet.Line) string { return l.DomainID },
+		by: map[string]func(fleet.Line) string{"created_at": asMade[fleet.Line], "number": func(l fleet.Line) string { return l.Number }},
+		accepts: func(l fleet.Line) bool {
+			return is(in.UserID, l.UserID) && is(in.Number, l.Number) && contains(in.Q, l.Number, l.Label)
+		},
+		show: func(l fleet.Line) (line, error) { return a.showLine(s, l) },
 	})
-	return fill(in.Paging, rows, func(l fleet.Line) string { return l.ID }, func(l fleet.Line) (line, error) { return a.showLine(s, l) })
 }
 
 func (a *api) getLine(ctx context.Context, in *ByID) (*found[line], error) {

@@ -57,8 +57,7 @@ func (a *api) number(ctx context.Context, s *fleet.Snap, e164 string) (fleet.Pho
 func spelled(e164 string) string { return "+" + strings.TrimLeft(e164, "+ ") }
 
 type listNumbersInput struct {
-	Paging
-	Domain string `query:"domain"`
+	Tenanted
 	LineID string `query:"line_id" maxLength:"64"`
 	Routed string `query:"routed" enum:"true,false" doc:"to a line, or nowhere"`
 	Q      string `query:"q" maxLength:"32" doc:"part of a number"`
@@ -66,18 +65,13 @@ type listNumbersInput struct {
 
 func (a *api) listNumbers(ctx context.Context, in *listNumbersInput) (*page[phoneNumber], error) {
 	s := a.snaps()
-	inDomain, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(s.PhoneNumbers(from), func(n fleet.PhoneNumber) bool {
-		return inDomain(n.DomainID) && is(in.LineID, n.LineID) && (in.Routed == "" || (in.Routed == "true") == (n.LineID != "")) && contains(in.Q, n.ID)
+	return walk(ctx, a, s, in.Tenanted, "", listing[fleet.PhoneNumber, phoneNumber]{
+		rows: s.PhoneNumbers, key: func(n fleet.PhoneNumber) string { return n.ID }, domain: func(n fleet.PhoneNumber) string { return n.DomainID },
+		accepts: func(n fleet.PhoneNumber) bool {
+			return is(in.LineID, n.LineID) && (in.Routed == "" || (in.Routed == "true") == (n.LineID != "")) && contains(in.Q, n.ID)
+		},
+		show: func(n fleet.PhoneNumber) (phoneNumber, error) { return showNumber(s, n) },
 	})
-	return fill(in.Paging, rows, func(n fleet.PhoneNumber) string { return n.ID }, func(n fleet.PhoneNumber) (phoneNumber, error) { return showNumber(s, n) })
 }
 
 func (a *api) getNumber(ctx context.Context, in *NumberInput) (*found[phoneNumber], error) {

@@ -25,7 +25,11 @@ type operation struct {
 	scope        string
 	status       int // 0 = 200
 	maxBody      int64
+	media        string // of the answer; "" = application/json, anyMedia = it differs
 }
+
+// anyMedia is of operations whose answer is of several types: each says which it is.
+const anyMedia = "*"
 
 // add registers an operation with what all of them share: the scope check, and problems for errors.
 func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, error)) {
@@ -34,7 +38,7 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{noun},
 		Description: "Scope: `" + op.scope + "`", DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
 		Responses:   map[string]*huma.Response{"default": a.problemResponse()},
-		Middlewares: huma.Middlewares{a.gate(op.scope)},
+		Middlewares: huma.Middlewares{a.gate(op.scope, or(op.media, "application/json"))},
 	}
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
 		ctx = withOperation(ctx, op.id)
@@ -55,17 +59,19 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 }
 
 // gate turns a key without the scope away before the request is read: what is wrong with it is not its business.
-func (a *api) gate(scope string) func(huma.Context, func(huma.Context)) {
+func (a *api) gate(scope, media string) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
+		r, w := humamux.Unwrap(hc)
 		if err := a.allow(hc.Context(), scope); err != nil {
-			r, w := humamux.Unwrap(hc)
 			a.write(w, r, a.problemOf(r.Context(), err))
 			return
 		}
-		if r, w := humamux.Unwrap(hc); emptyDryRun(r) {
-			p := newProblem(http.StatusUnprocessableEntity, "type-invalid", "say dry_run=true or dry_run=false")
-			p.Errors = []violation{{Code: "type-invalid", Detail: p.Detail, Parameter: "dry_run"}}
+		if p := negotiate(r, media); p != nil {
 			a.write(w, r, p)
+			return
+		}
+		if emptyDryRun(r) {
+			a.write(w, r, badParameter("dry_run", "type-invalid", "say dry_run=true or dry_run=false"))
 			return
 		}
 		if hc.Method() == http.MethodGet {

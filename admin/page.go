@@ -1,11 +1,13 @@
 package admin
 
 import (
+	"context"
 	"encoding/base64"
 	"iter"
-	"net/http"
 	"slices"
 	"strings"
+
+	"offhook/provisioning/fleet"
 )
 
 // Paging is what every list takes.
@@ -22,36 +24,58 @@ type page[T any] struct {
 	}
 }
 
-// position decodes the cursor: the key of the last item seen. The next page begins behind it, so rows that come and go
-// meanwhile make no other row appear twice or not at all.
-func (p Paging) position() (string, error) { return p.positionIn("") }
+// Tenanted is what a list of things that stand in domains takes.
+type Tenanted struct {
+	Paging
+	Domain string `query:"domain" doc:"name or id; otherwise all that the key sees"`
+}
 
-// positionIn refuses a cursor of another order: its key would mean something else.
+// positionIn decodes the cursor: the key of the last item seen. The next page begins behind it, so rows that come and go
+// meanwhile make no other row appear twice or not at all. A cursor of another order is refused: its key would mean something
+// else.
 func (p Paging) positionIn(sort string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(p.Cursor)
 	key, ours := strings.CutPrefix(string(b), sort+"\n")
 	if p.Cursor == "" || err == nil && ours {
 		return key, nil
 	}
-	bad := newProblem(http.StatusUnprocessableEntity, "cursor-invalid", "the cursor is next_cursor of the page before, unchanged, with the same sort")
-	bad.Errors = []violation{{Code: "cursor-invalid", Detail: bad.Detail, Parameter: "cursor"}}
-	return "", bad
+	return "", badParameter("cursor", "cursor-invalid", "the cursor is next_cursor of the page before, unchanged, with the same sort")
 }
 
 func cursorOf(sort, key string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(sort + "\n" + key))
 }
 
-// fill takes as many of rows as the page holds; rows come in the order of their keys, from behind the cursor on.
-func fill[R, T any](p Paging, rows iter.Seq[R], key func(R) string, show func(R) (T, error)) (*page[T], error) {
-	return fillIn("", p, rows, key, show)
+// listing is a list of records R, told as V.
+type listing[R, V any] struct {
+	rows    func(behind string) iter.Seq[R] // in the order of making
+	key     func(R) string                  // what rows are ordered by
+	domain  func(R) string                  // its id
+	by      map[string]func(R) string       // other orders by name; may be nil
+	accepts func(R) bool                    // nil = everything
+	show    func(R) (V, error)
 }
 
-func fillIn[R, T any](sort string, p Paging, rows iter.Seq[R], key func(R) string, show func(R) (T, error)) (*page[T], error) {
-	out := &page[T]{}
-	out.Body.Items = []T{}
-	last := ""
-	for r := range rows {
+// walk answers one page of what the caller sees.
+func walk[R, V any](ctx context.Context, a *api, s *fleet.Snap, in Tenanted, sort string, l listing[R, V]) (*page[V], error) {
+	inDomain, err := a.filterDomain(ctx, s, in.Domain)
+	if err != nil {
+		return nil, err
+	}
+	mine := func(r R) bool { return inDomain(l.domain(r)) && (l.accepts == nil || l.accepts(r)) }
+	key := l.keyIn(sort)
+	return fill(in.Paging, sort, func(behind string) iter.Seq[R] { return only(l.in(sort, behind), mine) }, key, l.show)
+}
+
+// fill takes as many of rows as the page holds; rows come in the order of their keys, from behind the cursor on.
+func fill[R, V any](p Paging, sort string, rows func(behind string) iter.Seq[R], key func(R) string, show func(R) (V, error)) (*page[V], error) {
+	behind, err := p.positionIn(sort)
+	if err != nil {
+		return nil, err
+	}
+	out, last := &page[V]{}, ""
+	out.Body.Items = []V{}
+	for r := range rows(behind) {
 		if len(out.Body.Items) == p.Limit {
 			next := cursorOf(sort, last)
 			out.Body.NextCursor = &next
@@ -66,23 +90,26 @@ func fillIn[R, T any](sort string, p Paging, rows iter.Seq[R], key func(R) strin
 	return out, nil
 }
 
-// order is how a list can be sorted beside the order of making: by name, with - before it downwards.
-type order[R any] struct {
-	rows func(cursor string) iter.Seq[R] // in the order of making
-	id   func(R) string
-	by   map[string]func(R) string
+// asMade is the order created_at: that of the ids.
+func asMade[R any](R) string { return "" }
+
+// keyIn is what rows are ordered by in one of the orders, which may have a - before it.
+func (l listing[R, V]) keyIn(sort string) func(R) string {
+	field, ok := l.by[strings.TrimPrefix(sort, "-")]
+	if !ok {
+		return l.key
+	}
+	return func(r R) string { return strings.ToLower(field(r)) + "\x00" + l.key(r) } // the key parts equals
 }
 
-// from yields the rows behind the position, and says what their key is.
-func (o order[R]) from(sort, position string) (iter.Seq[R], func(R) string) {
-	name, down := strings.CutPrefix(sort, "-")
-	field, ok := o.by[name]
-	if !ok {
-		return o.rows(position), o.id
+// in yields the rows behind the position.
+func (l listing[R, V]) in(sort, position string) iter.Seq[R] {
+	if sort == "" {
+		return l.rows(position)
 	}
-	key := func(r R) string { return strings.ToLower(field(r)) + "\x00" + o.id(r) } // the id parts equals
+	key, down := l.keyIn(sort), strings.HasPrefix(sort, "-")
 	return func(yield func(R) bool) {
-		all := slices.SortedFunc(o.rows(""), func(x, y R) int { return strings.Compare(key(x), key(y)) })
+		all := slices.SortedFunc(l.rows(""), func(x, y R) int { return strings.Compare(key(x), key(y)) })
 		if down {
 			slices.Reverse(all)
 		}
@@ -94,20 +121,14 @@ func (o order[R]) from(sort, position string) (iter.Seq[R], func(R) string) {
 				return
 			}
 		}
-	}, key
+	}
 }
 
-// only keeps the rows that all tests accept.
-func only[R any](rows iter.Seq[R], tests ...func(R) bool) iter.Seq[R] {
+// only keeps the rows that the test accepts.
+func only[R any](rows iter.Seq[R], accepts func(R) bool) iter.Seq[R] {
 	return func(yield func(R) bool) {
-	next:
 		for r := range rows {
-			for _, ok := range tests {
-				if !ok(r) {
-					continue next
-				}
-			}
-			if !yield(r) {
+			if accepts(r) && !yield(r) {
 				return
 			}
 		}

@@ -80,6 +80,10 @@ func checkPassword(pointer, text string) error {
 	if n := utf8.RuneCountInString(text); n < minPassword || n > maxPassword || !utf8.ValidString(text) {
 		return invalidAt(pointer, "password-invalid", fmt.Sprintf("a password has %d to %d characters", minPassword, maxPassword))
 	}
+	first, _ := utf8.DecodeRuneInString(text)
+	if strings.TrimSpace(text) == "" || strings.Trim(text, string(first)) == "" {
+		return invalidAt(pointer, "password-trivial", "blanks, or the same character throughout, are the first things that anybody tries")
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -31,9 +32,21 @@ type problem struct {
 type violation struct {
 	Code      string `json:"code"`
 	Detail    string `json:"detail"`
-	Pointer   string `json:"pointer" doc:"JSON pointer into the request body (RFC 6901); empty = the request as a whole"`
+	Pointer   string `json:"pointer" required:"false" doc:"JSON pointer into the request body (RFC 6901): empty = the body as a whole, absent = see parameter"`
 	Parameter string `json:"parameter,omitempty" doc:"query, path or header parameter, where it is one of those"`
 	Resource  string `json:"conflicting_resource,omitempty"`
+}
+
+// MarshalJSON leaves the pointer out where a parameter is meant: the empty one would point at the body.
+func (v violation) MarshalJSON() ([]byte, error) {
+	type wire violation
+	if v.Parameter == "" {
+		return json.Marshal(wire(v))
+	}
+	return json.Marshal(struct {
+		wire
+		Pointer string `json:"pointer,omitempty"`
+	}{wire: wire(v)})
 }
 
 // Error returns the detail.
@@ -138,6 +151,13 @@ func conflictAt(path, code, msg, ref string) error {
 	return &fleet.FieldError{Path: path, Code: code, Msg: msg, Ref: ref, Kind: fleet.ErrConflict}
 }
 
+// badParameter says what is wrong with a query or path parameter.
+func badParameter(name, code, detail string) *problem {
+	p := newProblem(http.StatusUnprocessableEntity, code, detail)
+	p.Errors = []violation{{Code: code, Detail: detail, Parameter: name}}
+	return p
+}
+
 // transform gives every problem its request id, and makes problems of huma's own errors, which repeat what was sent.
 func (a *api) transform(hc huma.Context, _ string, v any) (any, error) {
 	var p *problem
@@ -162,7 +182,7 @@ func ofHuma(m *huma.ErrorModel) *problem {
 		}
 		return newProblem(m.Status, "body-malformed", "the request body is missing or is not well-formed JSON")
 	case http.StatusUnsupportedMediaType:
-		return newProblem(m.Status, "media-type-unsupported", "send application/json, or application/merge-patch+json with PATCH")
+		return unsupportedMedia()
 	case http.StatusRequestEntityTooLarge:
 		return newProblem(m.Status, "body-too-large", "the request body is larger than this operation takes")
 	case http.StatusRequestTimeout:

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ type binding struct {
 	RegisteredAt time.Time `json:"registered_at"`
 	ExpiresAt    time.Time `json:"expires_at" doc:"what another node holds may be renewed there already, and is told here before this time"`
 	Node         *string   `json:"node" doc:"the node that the phone talks to, null when there is one server only"`
+
+	domainID string
 }
 
 func (a *api) registrations(lineID string) []fleet.Registration {
@@ -96,8 +99,7 @@ func registered(regs []fleet.Registration) registration {
 }
 
 type listRegistrationsInput struct {
-	Paging
-	Domain   string `query:"domain"`
+	Tenanted
 	LineID   string `query:"line_id" maxLength:"64"`
 	DeviceID string `query:"device_id" maxLength:"64"`
 	UserID   string `query:"user_id" maxLength:"64"`
@@ -105,26 +107,32 @@ type listRegistrationsInput struct {
 
 func (a *api) listRegistrations(ctx context.Context, in *listRegistrationsInput) (*page[binding], error) {
 	s := a.snaps()
-	inDomain, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
+	return walk(ctx, a, s, in.Tenanted, "", listing[binding, binding]{
+		rows: func(behind string) iter.Seq[binding] { return a.bindings(s, in.LineID, behind) },
+		key:  bindingKey, domain: func(b binding) string { return b.domainID },
+		accepts: func(b binding) bool {
+			return is(in.UserID, b.UserID) && (in.DeviceID == "" || b.DeviceID != nil && *b.DeviceID == in.DeviceID)
+		},
+		show: func(b binding) (binding, error) { return b, nil },
+	})
+}
+
+// bindings are the contacts of a line, "" = of all, in the order of their keys.
+func (a *api) bindings(s *fleet.Snap, lineID, behind string) iter.Seq[binding] {
 	var all []binding
-	for _, r := range a.registrations(in.LineID) {
+	for _, r := range a.registrations(lineID) {
 		l, err := s.Line(r.LineID)
-		if err != nil || !inDomain(l.DomainID) || !is(in.UserID, l.UserID) || !is(in.DeviceID, r.DeviceID) {
-			continue
+		if err != nil {
+			continue // its line went a moment ago
 		}
-		all = append(all, binding{LineID: r.LineID, DeviceID: orNull(r.DeviceID), UserID: l.UserID, AOR: r.AOR, Contact: r.Contact, Source: r.Source,
-			Transport: r.Transport, UserAgent: r.UserAgent, RegisteredAt: r.RegisteredAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(), Node: orNull(r.Node)})
+		b := binding{LineID: r.LineID, DeviceID: orNull(r.DeviceID), UserID: l.UserID, AOR: r.AOR, Contact: r.Contact, Source: r.Source, Transport: r.Transport,
+			UserAgent: r.UserAgent, RegisteredAt: r.RegisteredAt.UTC(), ExpiresAt: r.ExpiresAt.UTC(), Node: orNull(r.Node), domainID: l.DomainID}
+		if bindingKey(b) > behind {
+			all = append(all, b)
+		}
 	}
 	slices.SortFunc(all, func(x, y binding) int { return strings.Compare(bindingKey(x), bindingKey(y)) })
-	rows := only(slices.Values(all), func(b binding) bool { return bindingKey(b) > from })
-	return fill(in.Paging, rows, bindingKey, func(b binding) (binding, error) { return b, nil })
+	return slices.Values(all)
 }
 
 // bindingKey orders bindings; the contact may hold any bytes, so it comes last.

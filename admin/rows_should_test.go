@@ -82,12 +82,12 @@ func TestR82PhoneNumbers(t *testing.T) {
 	}
 	o.refused(412, "precondition-failed", "-", "PUT", number, `{}`, `If-Match: "1"`)
 	for _, bad := range []string{"+0301", "+49abc", "+1234567890123456"} {
-		o.refused(422, "number-invalid", "", "PUT", "/v1/phone-numbers/"+bad, `{}`)
+		o.refused(422, "number-invalid", "?e164", "PUT", "/v1/phone-numbers/"+bad, `{}`)
 	}
 	o.refused(422, "line-unknown", "/line_id", "PUT", number, `{"line_id":"lin_none"}`)
 	o.ok(201, "POST", "/v1/domains", `{"name":"other.test"}`)
 	key := o.keyed(`["numbers:read","numbers:write"]`, `["other.test"]`)
-	o.refused(409, "number-taken", "", "PUT", number, `{}`, key)
+	o.refused(409, "number-taken", "?e164", "PUT", number, `{}`, key)
 	o.refused(404, "not-found", "-", "GET", number, "", key)
 	o.ok(200, "DELETE", "/v1/lines/"+line, "")
 	o.ok(200, "GET", number, "").want(t, map[string]string{"line_id": "null"}) // the number stays

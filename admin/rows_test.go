@@ -203,6 +203,7 @@ func TestR22ExtensionChange(t *testing.T) {
 	o.refused(409, "extension-immutable", "/extension_number", "PATCH", path, `{"extension_number":"202"}`)
 	o.refused(409, "extension-immutable", "/extension_number", "POST", path+"/actions/renumber", `{"extension_number":"202"}`)
 	o.ok(200, "PATCH", path, `{"extension_number":"201","department":"x"}`)
+	o.refused(422, "required", "/extension_number", "PATCH", path, `{"extension_number":null}`)
 }
 
 // TestR23NumberingPlan and TestR24 hold the plan; see TestR24ExtensionRules for the reserved space.
@@ -211,6 +212,10 @@ func TestR23NumberingPlan(t *testing.T) {
 	o.ok(200, "PATCH", "/v1/domains/example.test", `{"numbering_plan":{"ranges":[{"from":"0100","to":"0199"}]}}`)
 	o.ok(201, "POST", "/v1/users", `{"first_name":"A"}`).want(t, map[string]string{"extension_number": `"0100"`})
 	o.refused(422, "extension-outside-plan", "/extension_number", "POST", "/v1/users", `{"first_name":"B","extension_number":"100"}`)
+	o.ok(200, "PATCH", "/v1/domains/example.test", `{"numbering_plan":{"ranges":[],"length":4}}`).want(t, map[string]string{"numbering_plan": `{"length":4,"ranges":[]}`})
+	o.refused(422, "extension-outside-plan", "/extension_number", "POST", "/v1/users", `{"first_name":"B","extension_number":"200"}`)
+	o.ok(201, "POST", "/v1/users", `{"first_name":"B","extension_number":"0200"}`)
+	o.ok(200, "PATCH", "/v1/domains/example.test", `{"numbering_plan":{"length":null}}`).want(t, map[string]string{"numbering_plan": `{"ranges":[]}`})
 }
 
 // TestR25ExtensionUnique names the one in the way.
@@ -272,6 +277,8 @@ func TestR42CustomPermissions(t *testing.T) {
 		"admin_permissions": `{"grants":["invoices:view","reports:view"],"mode":"custom"}`})
 	o.ok(201, "POST", "/v1/users", `{"first_name":"B","admin_permissions":{"mode":"custom"}}`).want(t, map[string]string{
 		"admin_permissions.mode": `"none"`, "warnings.0.code": `"custom-without-grants"`})
+	o.ok(201, "POST", "/v1/users", `{"first_name":"B","admin_permissions":{"mode":"custom","grants":["reports:view","reports:view"]}}`).want(t, map[string]string{
+		"admin_permissions.grants": `["reports:view"]`})
 	o.refused(422, "value-unknown", "/admin_permissions/grants/0", "POST", "/v1/users", `{"first_name":"C","admin_permissions":{"mode":"custom","grants":["pbx:destroy"]}}`)
 	o.refused(422, "grants-need-custom", "/admin_permissions/grants", "POST", "/v1/users", `{"first_name":"C","admin_permissions":{"mode":"super","grants":["reports:view"]}}`)
 }
@@ -517,8 +524,13 @@ func TestR91NoNagging(t *testing.T) {
 	o := newOffice(t)
 	o.ok(201, "POST", "/v1/users", `{"first_name":"Lobby","scope":"no_portal","purpose":"resource"}`).want(t, map[string]string{
 		"tags": `["setup_required","password_required"]`, "setup_state": `"ready"`})
-	o.ok(201, "POST", "/v1/users", `{"first_name":"A","email":"a@example.test","voicemail":{"pin":"4711"}}`).want(t, map[string]string{
-		"tags": `["password_required"]`, "setup_state": `"ready"`})
+	asked := o.ok(201, "POST", "/v1/users", `{"first_name":"A","email":"a@example.test","voicemail":{"pin":"4711"}}`)
+	asked.want(t, map[string]string{"tags": `["password_required"]`, "setup_state": `"password_required"`, "login_enabled": "false"})
+	for body, state := range map[string]string{`{"login_enabled":false}`: `"ready"`, `{"login_enabled":null}`: `"password_required"`, `{"login_enabled":true}`: `"password_required"`} {
+		o.ok(200, "PATCH", "/v1/users/"+asked.str("id"), body).want(t, map[string]string{"tags": `["password_required"]`, "setup_state": state})
+	}
+	o.ok(200, "PATCH", "/v1/users/"+asked.str("id"), `{"login_enabled":false}`)
+	o.ok(200, "PATCH", "/v1/users/"+asked.str("id"), `{"department":"Lobby"}`).want(t, map[string]string{"setup_state": `"ready"`})
 }
 
 // TestTransfer gives lines away; the number that is the old user's extension stays there.

@@ -25,8 +25,8 @@ type UserBody struct {
 	ExtensionNumber    string        `json:"extension_number,omitempty" nullable:"true" doc:"a string of digits: leading zeros count; otherwise the next free number"`
 	Scope              string        `json:"scope,omitempty" enum:"no_portal,simple_user,basic_user,call_center_agent,call_center_supervisor,site_manager,office_manager" default:"basic_user" nullable:"true"`
 	AdminPermissions   permissions   `json:"admin_permissions,omitzero"`
-	LoginEnabled       bool          `json:"login_enabled,omitempty" nullable:"true" doc:"needs email"`
-	Password           string        `json:"password,omitempty" writeOnly:"true" nullable:"true" doc:"of the portal; never given back"`
+	LoginEnabled       *bool         `json:"login_enabled,omitempty" nullable:"true" doc:"needs email; false unless said otherwise. Said, false silences setup_state too: the user is ready without an address or a password"`
+	Password           string        `json:"password,omitempty" writeOnly:"true" nullable:"true" minLength:"1" doc:"of the portal: 8 to 256 characters, not the same throughout; never given back"`
 	Voicemail          voicemailBody `json:"voicemail,omitzero"`
 	CallerID           callerIDBody  `json:"caller_id,omitzero"`
 	GroupIDs           []string      `json:"group_ids,omitempty" doc:"groups of the domain"`
@@ -43,7 +43,7 @@ type permissions struct {
 
 type voicemailBody struct {
 	Enabled *bool  `json:"enabled,omitempty" nullable:"true" doc:"true for a person and false otherwise, unless said"`
-	PIN     string `json:"pin,omitempty" writeOnly:"true" nullable:"true" doc:"4 to 10 digits, no trivial ones; never given back"`
+	PIN     string `json:"pin,omitempty" writeOnly:"true" nullable:"true" minLength:"1" doc:"4 to 10 digits, no trivial ones; never given back"`
 }
 
 // newUser makes a user and, if asked to, a line and devices: all or nothing.
@@ -98,8 +98,8 @@ type user struct {
 	WelcomeEmail         *string     `json:"welcome_email"`
 	SetupState           string      `json:"setup_state" enum:"setup_required,new,password_required,ready"`
 	Tags                 []string    `json:"tags" nullable:"false"`
-	Lines                []userLine  `json:"lines" nullable:"false"`
-	Devices              []device    `json:"devices" nullable:"false"`
+	Lines                []userLine  `json:"lines" nullable:"true" doc:"null to a key without lines:read"`
+	Devices              []device    `json:"devices" nullable:"true" doc:"null to a key without devices:read"`
 	NextSteps            []nextStep  `json:"next_steps" nullable:"false"`
 	Effects              []effect    `json:"effects,omitzero" nullable:"false" doc:"in answers to changes: what they cost or take away"`
 	Warnings             []warning   `json:"warnings,omitempty"`
@@ -171,8 +171,9 @@ func showCallerID(c fleet.CallerID) callerID {
 	return callerID{Name: orNull(c.Name), Number: orNull(c.Number), EmergencyNumber: orNull(c.EmergencyNumber)}
 }
 
-// showUser is the one mapping from the record to the wire.
-func (a *api) showUser(s *fleet.Snap, u fleet.User) (user, error) {
+// showUser is the one mapping from the record to the wire. Lines and devices are shown to who may see them by themselves, and
+// lines to who may make them with a user.
+func (a *api) showUser(ctx context.Context, s *fleet.Snap, u fleet.User) (user, error) {
 	d, err := s.Domain(u.DomainID)
 	if err != nil {
 		return user{}, err
@@ -196,6 +197,13 @@ func (a *api) showUser(s *fleet.Snap, u fleet.User) (user, error) {
 		return user{}, err
 	}
 	out.NextSteps = nextSteps(s, u, out)
+	c := callerOf(ctx)
+	if !c.may("lines:read") && !c.may("lines:write") && !c.may("users:write") {
+		out.Lines = nil
+	}
+	if !c.may("devices:read") && !c.may("devices:write") {
+		out.Devices = nil
+	}
 	return out, nil
 }
 
@@ -280,10 +288,18 @@ func bodyOf(u fleet.User) UserBody {
 	return UserBody{
 		Purpose: u.Purpose, FirstName: u.FirstName, LastName: u.LastName, DisplayName: u.DisplayNameSet, Email: u.Email,
 		NotificationEmails: u.NotificationEmails, Department: u.Department, Language: u.Language, ExtensionNumber: u.ExtensionNumber,
-		Scope: u.Scope, AdminPermissions: permissions{Mode: u.Permissions.Mode, Grants: u.Permissions.Grants}, LoginEnabled: u.LoginEnabled,
+		Scope: u.Scope, AdminPermissions: permissions{Mode: u.Permissions.Mode, Grants: u.Permissions.Grants}, LoginEnabled: saidLogin(u),
 		Voicemail: voicemailBody{Enabled: &enabled}, CallerID: callerIDBody(u.CallerID), GroupIDs: u.GroupIDs, LicenseSKUs: u.LicenseSKUs,
 		RoleID: u.RoleID, TemplateID: u.TemplateID, WelcomeEmail: u.WelcomeEmail,
 	}
+}
+
+// saidLogin is nil while nobody has said whether the user may sign in.
+func saidLogin(u fleet.User) *bool {
+	if !u.LoginEnabled && !u.LoginRefused {
+		return nil
+	}
+	return &u.LoginEnabled
 }
 
 // onto puts the body's values on a record and fills in the defaults. Secrets are set by keepSecrets.
@@ -296,7 +312,7 @@ func (b UserBody) onto(u fleet.User) fleet.User {
 	u.Email, u.NotificationEmails, u.Language, u.ExtensionNumber = b.Email, b.NotificationEmails, b.Language, b.ExtensionNumber
 	u.Scope = or(b.Scope, "basic_user")
 	u.Permissions = fleet.AdminPermissions{Mode: or(b.AdminPermissions.Mode, "none"), Grants: b.AdminPermissions.Grants}
-	u.LoginEnabled = b.LoginEnabled
+	u.LoginEnabled, u.LoginRefused = b.LoginEnabled != nil && *b.LoginEnabled, b.LoginEnabled != nil && !*b.LoginEnabled
 	u.Voicemail.Enabled = u.Purpose == "person" // R51
 	if b.Voicemail.Enabled != nil {
 		u.Voicemail.Enabled = *b.Voicemail.Enabled

@@ -39,7 +39,7 @@ func (a *api) renumberUser(ctx context.Context, in *renumberInput) (*found[user]
 			return err
 		}
 		out.ETag = etag(u.Revision)
-		out.Body, err = a.showUser(&tx.Snap, u)
+		out.Body, err = a.showUser(ctx, &tx.Snap, u)
 		return err
 	})
 	out.Body.DryRun = in.DryRun
@@ -75,7 +75,7 @@ func (a *api) transferUser(ctx context.Context, in *transferInput) (*found[user]
 			return err
 		}
 		out.ETag = etag(to.Revision)
-		out.Body, err = a.showUser(&tx.Snap, to)
+		out.Body, err = a.showUser(ctx, &tx.Snap, to)
 		out.Body.Effects = effects
 		return err
 	})

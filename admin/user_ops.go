@@ -29,7 +29,7 @@ func (a *api) createUser(ctx context.Context, in *createUserInput) (*made[user],
 		if err != nil {
 			return err
 		}
-		out.Body, err = a.showUser(&tx.Snap, created.User)
+		out.Body, err = a.showUser(ctx, &tx.Snap, created.User)
 		out.Body.Effects = effectsOf(created)
 		out.Body.Warnings = slices.Concat(b.warnings(), a.welcomeWarnings(d, created.User), out.Body.Warnings)
 		out.at(ctx, created.User.Revision, "/v1/users/"+created.User.ID)
@@ -147,8 +147,7 @@ func unborn(u user) user {
 }
 
 type listUsersInput struct {
-	Paging
-	Domain     string `query:"domain"`
+	Tenanted
 	Tag        string `query:"tag" enum:"setup_required,new,password_required"`
 	State      string `query:"setup_state" enum:"setup_required,new,password_required,ready"`
 	Purpose    string `query:"purpose" enum:"person,resource,call_routing"`
@@ -158,7 +157,7 @@ type listUsersInput struct {
 	Email      string `query:"email" maxLength:"254"`
 	Group      string `query:"group_id" maxLength:"64"`
 	Q          string `query:"q" maxLength:"64" doc:"part of a name, extension, e-mail address or department"`
-	Sort       string `query:"sort" enum:"display_name,-display_name,last_name,-last_name,extension_number,-extension_number,department,-department" doc:"otherwise in the order of making"`
+	Sort       string `query:"sort" enum:"created_at,-created_at,display_name,-display_name,last_name,-last_name,extension_number,-extension_number,department,-department" doc:"otherwise in the order of making"`
 }
 
 func (in *listUsersInput) accepts(u fleet.User) bool {
@@ -168,28 +167,20 @@ func (in *listUsersInput) accepts(u fleet.User) bool {
 		contains(in.Q, u.DisplayName(), u.FirstName+" "+u.LastName, u.ExtensionNumber, u.Email, u.Department)
 }
 
-func usersOf(s *fleet.Snap) order[fleet.User] {
-	return order[fleet.User]{rows: s.Users, id: func(u fleet.User) string { return u.ID }, by: map[string]func(fleet.User) string{
-		"display_name":     fleet.User.DisplayName,
-		"last_name":        func(u fleet.User) string { return u.LastName },
-		"extension_number": func(u fleet.User) string { return u.ExtensionNumber },
-		"department":       func(u fleet.User) string { return u.Department },
-	}}
-}
-
 func (a *api) listUsers(ctx context.Context, in *listUsersInput) (*page[user], error) {
 	s := a.snaps()
-	in_, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.positionIn(in.Sort)
-	if err != nil {
-		return nil, err
-	}
-	all, key := usersOf(s).from(in.Sort, from)
-	rows := only(all, func(u fleet.User) bool { return in_(u.DomainID) }, in.accepts)
-	return fillIn(in.Sort, in.Paging, rows, key, func(u fleet.User) (user, error) { return a.showUser(s, u) })
+	return walk(ctx, a, s, in.Tenanted, in.Sort, listing[fleet.User, user]{
+		rows: s.Users, key: func(u fleet.User) string { return u.ID }, domain: func(u fleet.User) string { return u.DomainID },
+		by: map[string]func(fleet.User) string{
+			"created_at":       asMade[fleet.User],
+			"display_name":     fleet.User.DisplayName,
+			"last_name":        func(u fleet.User) string { return u.LastName },
+			"extension_number": func(u fleet.User) string { return u.ExtensionNumber },
+			"department":       func(u fleet.User) string { return u.Department },
+		},
+		accepts: in.accepts,
+		show:    func(u fleet.User) (user, error) { return a.showUser(ctx, s, u) },
+	})
 }
 
 func (a *api) getUser(ctx context.Context, in *ByID) (*found[user], error) {
@@ -198,7 +189,7 @@ func (a *api) getUser(ctx context.Context, in *ByID) (*found[user], error) {
 	if err != nil {
 		return nil, err
 	}
-	shown, err := a.showUser(s, u)
+	shown, err := a.showUser(ctx, s, u)
 	return &found[user]{ETag: etag(u.Revision), Body: shown}, err
 }
 
@@ -243,6 +234,9 @@ func (a *api) changeUser(ctx context.Context, tx *fleet.Tx, in *updateUserInput,
 	if err != nil {
 		return err
 	}
+	if body.ExtensionNumber == "" {
+		return invalidAt("/extension_number", "required", "a user keeps a number; GET /v1/extensions/next names a free one")
+	}
 	after := body.onto(before)
 	hashed.onto(&after)
 	if in.Body.clears("password") {
@@ -258,7 +252,7 @@ func (a *api) changeUser(ctx context.Context, tx *fleet.Tx, in *updateUserInput,
 		return err
 	}
 	out.ETag = etag(after.Revision)
-	out.Body, err = a.showUser(&tx.Snap, after)
+	out.Body, err = a.showUser(ctx, &tx.Snap, after)
 	out.Body.Effects, out.Body.Warnings = scopeEffects(before, after), body.warnings()
 	return err
 }

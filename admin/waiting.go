@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -65,16 +66,13 @@ func (a *api) visibleWaiting(ctx context.Context) []fleet.Waiting {
 
 // listWaiting cuts its pages by time: the room changes all the while.
 func (a *api) listWaiting(ctx context.Context, in *listWaitingInput) (*page[waiting], error) {
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
 	all := a.visibleWaiting(ctx)
 	slices.SortFunc(all, func(x, y fleet.Waiting) int { return strings.Compare(waitingKey(y), waitingKey(x)) })
-	rows := only(slices.Values(all), func(w fleet.Waiting) bool {
-		return (from == "" || waitingKey(w) < from) && is(in.Maker, w.Maker) && contains(in.Q, string(w.MAC), w.MAC.String(), w.Model, w.Peer)
-	})
-	return fill(in.Paging, rows, waitingKey, func(w fleet.Waiting) (waiting, error) { return showWaiting(w), nil })
+	return fill(in.Paging, "", func(behind string) iter.Seq[fleet.Waiting] {
+		return only(slices.Values(all), func(w fleet.Waiting) bool {
+			return (behind == "" || waitingKey(w) < behind) && is(in.Maker, w.Maker) && contains(in.Q, string(w.MAC), w.MAC.String(), w.Model, w.Peer)
+		})
+	}, waitingKey, func(w fleet.Waiting) (waiting, error) { return showWaiting(w), nil })
 }
 
 func waitingKey(w fleet.Waiting) string {
@@ -89,9 +87,7 @@ type MACInput struct {
 func (a *api) waitingPhone(ctx context.Context, text string) (fleet.Waiting, error) {
 	mac, err := fleet.ParseMAC(text)
 	if err != nil {
-		p := newProblem(http.StatusUnprocessableEntity, "mac-invalid", err.Error())
-		p.Errors = []violation{{Code: "mac-invalid", Detail: err.Error(), Parameter: "mac"}}
-		return fleet.Waiting{}, p
+		return fleet.Waiting{}, badParameter("mac", "mac-invalid", err.Error())
 	}
 	for _, w := range a.visibleWaiting(ctx) {
 		if w.MAC == mac {
@@ -261,7 +257,7 @@ func (a *api) showAdopted(ctx context.Context, s *fleet.Snap, d fleet.Device, ow
 	out.at(ctx, d.Revision, "/v1/devices/"+d.ID)
 	out.Body = adopted{Device: shown, Effects: []effect{{Type: "billable_device", Quantity: 1}}}
 	if owner != nil {
-		u, err := a.showUser(s, *owner)
+		u, err := a.showUser(ctx, s, *owner)
 		out.Body.User = &u
 		return err
 	}

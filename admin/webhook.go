@@ -144,8 +144,7 @@ func (a *api) rotateWebhook(ctx context.Context, in *ByID) (*found[webhook], err
 }
 
 type listDeliveriesInput struct {
-	Paging
-	Domain string `query:"domain"`
+	Tenanted
 	Kind   string `query:"kind" enum:"mail,webhook"`
 	State  string `query:"state" enum:"due,done,failed"`
 	Target string `query:"target" maxLength:"254"`
@@ -153,18 +152,13 @@ type listDeliveriesInput struct {
 
 func (a *api) listDeliveries(ctx context.Context, in *listDeliveriesInput) (*page[delivery], error) {
 	s := a.snaps()
-	inDomain, err := a.filterDomain(ctx, s, in.Domain)
-	if err != nil {
-		return nil, err
-	}
-	from, err := in.position()
-	if err != nil {
-		return nil, err
-	}
-	rows := only(s.Deliveries(from), func(d fleet.Delivery) bool {
-		return inDomain(d.DomainID) && is(in.Kind, d.Kind) && is(in.State, d.State) && is(in.Target, d.Target)
+	return walk(ctx, a, s, in.Tenanted, "", listing[fleet.Delivery, delivery]{
+		rows: s.Deliveries, key: func(d fleet.Delivery) string { return d.ID }, domain: func(d fleet.Delivery) string { return d.DomainID },
+		accepts: func(d fleet.Delivery) bool {
+			return is(in.Kind, d.Kind) && is(in.State, d.State) && is(in.Target, d.Target)
+		},
+		show: func(d fleet.Delivery) (delivery, error) { return showDelivery(s, d) },
 	})
-	return fill(in.Paging, rows, func(d fleet.Delivery) string { return d.ID }, func(d fleet.Delivery) (delivery, error) { return showDelivery(s, d) })
 }
 
 func (a *api) getDelivery(ctx context.Context, in *ByID) (*found[delivery], error) {

@@ -17,6 +17,7 @@ const (
 	byCertificate       // the maker's certificate of this very device
 	byCredentials       // the device's own user name and password
 	byToken             // the unguessable element in the path
+	byLink              // the element in the path that is good for one fetch
 	byNetwork           // the peer is in the domain's provisioning networks
 	byWindow            // the device is new, and nobody has fetched its file yet
 )
@@ -30,6 +31,8 @@ func (g grant) reason() string {
 		return "the credentials are this device's"
 	case byToken:
 		return "the path holds this device's token"
+	case byLink:
+		return "the path holds this device's link, for the first time"
 	case byNetwork:
 		return "the peer is in the provisioning networks"
 	case byWindow:
@@ -44,7 +47,11 @@ func (s *Service) find(q *inquiry) (*view, error) {
 	for _, token := range q.tokens {
 		d, err := s.conf.Store.Snap().DeviceByToken(token)
 		if err == nil {
-			q.shown.token = d.ID
+			if token == d.Link.Reveal() {
+				q.shown.link = d.ID
+			} else {
+				q.shown.token = d.ID
+			}
 			return s.viewOf(q, rev, d)
 		}
 		if !errors.Is(err, fleet.ErrNotFound) {
@@ -92,6 +99,10 @@ func (s *Service) admit(q *inquiry, v *view) grant {
 		return byCredentials
 	case q.shown.token == d.ID:
 		return byToken
+	case q.shown.link == d.ID && d.Window(q.now):
+		return byLink
+	case q.shown.link == d.ID: // late: the peer's network does not make the link better
+		return refused
 	case !q.Hidden && v.domain.Trusts(q.Peer):
 		return byNetwork
 	case d.Window(q.now):
@@ -99,6 +110,9 @@ func (s *Service) admit(q *inquiry, v *view) grant {
 	}
 	return refused
 }
+
+// once reports the rungs that hold for one fetch.
+func (g grant) once() bool { return g == byLink || g == byWindow }
 
 // errTaken aborts an enrolment that another request has won.
 var errTaken = errors.New("the enrolment window is closed")
@@ -114,7 +128,7 @@ func (s *Service) enrol(q *inquiry, v *view) error {
 		if !d.Window(now) {
 			return errTaken
 		}
-		d.EnrolledAt = &now
+		d.EnrolledAt, d.Link = &now, fleet.Secret{}
 		_, err = tx.PutDevice(d)
 		return err
 	})

@@ -327,3 +327,43 @@ func TestSoftphone(t *testing.T) {
 		t.Errorf("state %q", got)
 	}
 }
+
+// TestR31LinkIsGoodForOneFetch and not for one too late, from wherever they come; the standing address is not touched by it.
+func TestR31LinkIsGoodForOneFetch(t *testing.T) {
+	r := newRig(t)
+	soft := fleet.Device{DomainID: r.domain.ID, Type: "softphone", Maker: "bolt", Lines: []fleet.DeviceLine{{Position: 1, LineID: r.line.ID}}}
+	link := func() string {
+		fleettest.Update(t, r.store, func(tx *fleet.Tx) error {
+			d, err := tx.PutDevice(soft)
+			if err == nil {
+				d, err = tx.DrawLink(d)
+			}
+			if err == nil {
+				soft, err = tx.PutDevice(d)
+			}
+			return err
+		})
+		return "/t/" + soft.Link.Reveal() + "/bolt.ini"
+	}
+	fetch := func(path, peer string, want error) {
+		t.Helper()
+		out, err := r.get(path, "", peer)
+		if !errors.Is(err, want) || (want == nil) != strings.Contains(string(out.Body), "password = "+r.line.Secret.Reveal()) {
+			t.Errorf("%s from %s: error %v, want %v; body:\n%s", path, peer, err, want, out.Body)
+		}
+	}
+	first := link()
+	fetch(first, inside, nil)
+	fetch(first, inside, ErrNotFound)
+	if _, err := r.get(first, "", outside); !errors.As(err, new(*Denied)) {
+		t.Errorf("a spent link from outside: %v, want it denied as one that never was", err)
+	}
+	late := link()
+	r.clock.Advance(fleet.EnrolmentWindow)
+	fetch(late, inside, ErrNotFound)
+	fetch("/t/"+soft.Token.Reveal()+"/bolt.ini", outside, nil)
+	old := link()
+	fresh := link()
+	fetch(old, inside, ErrNotFound)
+	fetch(fresh, outside, nil)
+}

@@ -27,6 +27,7 @@ const nonceAge = 5 * time.Minute
 type proof struct {
 	device string // id of the device whose credentials these are
 	token  string // id of the device whose token stands in the path
+	link   string // id of the device whose link stands there
 	wrong  bool   // shown, but nobody's
 	stale  bool   // right, but over a nonce that is too old
 }

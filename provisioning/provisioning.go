@@ -190,7 +190,7 @@ func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
 	}
 	out := Response{DeviceID: v.device.ID, Body: got.body, ContentType: got.contentType, ETag: got.etag}
 	out.NotModified = matches(q.IfNoneMatch, out.ETag)
-	if g == byWindow && file.Secret && q.Method == "GET" && !out.NotModified {
+	if g.once() && file.Secret && q.Method == "GET" && !out.NotModified {
 		if err := s.enrol(q, v); err != nil {
 			return Response{}, err
 		}

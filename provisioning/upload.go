@@ -40,7 +40,7 @@ func (q *inquiry) uploadable() bool {
 // receive takes an upload from an admitted device. The enrolment window is for fetching: nobody has shown yet that they
 // are this device.
 func (s *Service) receive(q *inquiry, v *view, g grant) (Response, error) {
-	if g == byWindow {
+	if g.once() {
 		return s.stranger(q, v, true)
 	}
 	if s.keep.dir == "" || v.family == nil {

@@ -72,8 +72,10 @@ func cell(item any, column string) string {
 		return ""
 	}
 	switch v := m[column].(type) {
-	case nil, []any:
+	case nil:
 		return ""
+	case []any:
+		return joined(v)
 	case map[string]any:
 		if state, ok := v["state"].(string); ok {
 			return state
@@ -82,6 +84,19 @@ func cell(item any, column string) string {
 	default:
 		return fmt.Sprint(v)
 	}
+}
+
+// joined puts a list of plain values into one cell; one of things has no short form.
+func joined(list []any) string {
+	var parts []string
+	for _, e := range list {
+		switch e.(type) {
+		case map[string]any, []any:
+			return ""
+		}
+		parts = append(parts, fmt.Sprint(e))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // printFields lists a thing's fields with dotted names.

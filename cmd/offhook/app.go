@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -88,14 +87,11 @@ func (a *app) bind(context.Context) error {
 	if a.host == "" {
 		a.host = ownAddress()
 	}
-	if !hostForm.MatchString(a.host) && net.ParseIP(a.host) == nil {
+	if !fleet.IsHostname(strings.ToLower(strings.TrimSuffix(a.host, "."))) && net.ParseIP(a.host) == nil {
 		return misused(fmt.Errorf("--advertise: want a host name or an address alone, without http:// and without a port, as 192.0.2.10"))
 	}
 	return nil
 }
-
-// hostForm is what --advertise takes beside addresses.
-var hostForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?$`)
 
 func (a *app) open(ctx context.Context) error {
 	var err error

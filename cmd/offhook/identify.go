@@ -51,7 +51,8 @@ type identifyOut struct {
 // maxRow bounds one line of input.
 const maxRow = 1 << 20
 
-// Run answers each line of standard input with one line.
+// Run answers each line of standard input with one line. One that is no JSON is told of, claims nothing, and ends nothing but
+// the success of the whole.
 func (c *identifyCmd) Run(s std) error {
 	catalog, err := c.load()
 	if err != nil {
@@ -60,15 +61,19 @@ func (c *identifyCmd) Run(s std) error {
 	in := bufio.NewScanner(s.in)
 	in.Buffer(nil, maxRow)
 	out := json.NewEncoder(s.out)
+	bad := 0
 	for n := 1; in.Scan(); n++ {
 		if len(in.Bytes()) == 0 {
 			continue
 		}
 		var row identifyIn
+		var id family.Identity
 		if err := json.Unmarshal(in.Bytes(), &row); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+			fmt.Fprintf(s.err, "line %d: %v\n", n, err)
+			bad++
+		} else {
+			id = catalog.Identify(family.Evidence{Proto: row.Proto, Path: text(row.Path), Agent: text(row.UA), VCI: text(row.VCI)})
 		}
-		id := catalog.Identify(family.Evidence{Proto: row.Proto, Path: text(row.Path), Agent: text(row.UA), VCI: text(row.VCI)})
 		err := out.Encode(identifyOut{
 			Maker: claimed(id.Maker), Model: claimed(id.Model), Firmware: claimed(id.Firmware), MAC: claimed(id.MAC), Serial: claimed(id.Serial),
 		})
@@ -76,7 +81,13 @@ func (c *identifyCmd) Run(s std) error {
 			return err
 		}
 	}
-	return in.Err()
+	if err := in.Err(); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d lines are no request: each is one JSON object with proto, path, ua and vci", bad)
+	}
+	return nil
 }
 
 func text(s *string) string {

@@ -43,10 +43,14 @@ func TestIdentifyCommand(t *testing.T) {
 	}
 }
 
-func TestIdentifyNamesTheBrokenLine(t *testing.T) {
-	code, _, errs := offhook(t, "{}\nnot json\n", "identify")
-	if code != exitError || !strings.Contains(errs, "line 2") {
-		t.Errorf("exit %d, %q; want 1 and the line", code, errs)
+func TestIdentifyGoesOnBehindABrokenLine(t *testing.T) {
+	code, out, errs := offhook(t, "{}\nnot json\n"+`{"proto":"http","path":"/","ua":"Yealink SIP-T46S 66.86.0.15 80:5e:c0:12:34:56"}`+"\n", "identify")
+	if code != exitError || !strings.Contains(errs, "line 2:") || strings.Contains(errs, "line 3") {
+		t.Errorf("exit %d, %q; want 1 and line 2 alone", code, errs)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if len(lines) != 3 || !strings.Contains(lines[1], `"maker":null`) || !strings.Contains(lines[2], `"T46S"`) {
+		t.Errorf("each line has its answer at its place, even the broken one: %q", out)
 	}
 }
 

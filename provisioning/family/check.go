@@ -95,16 +95,18 @@ func (c *Catalog) runExample(f *Family, ex Example) string {
 
 // renderGolden tries every template on the fixtures of the golden models: few, and one for each template.
 func (c *Catalog) renderGolden() []problem {
-	return c.renderAll(func(m Model) bool { return m.Golden })
+	return c.renderAll(func(*Family) bool { return true }, func(m Model) bool { return m.Golden })
 }
 
-// renderAll tries the templates on the fixtures of the models that want picks, and of no model. What is wrong in one
-// place for many phones is said once.
-func (c *Catalog) renderAll(want func(Model) bool) []problem {
+// renderAll tries the templates of the families that pick takes, on the fixtures of the models that want takes, and of no
+// model. What is wrong in one place for many phones is said once.
+func (c *Catalog) renderAll(pick func(*Family) bool, want func(Model) bool) []problem {
 	found := make([][]problem, len(c.families))
 	var families sync.WaitGroup
 	for i, f := range c.families {
-		families.Go(func() { found[i] = f.renderAll(want) })
+		if pick(f) {
+			families.Go(func() { found[i] = f.renderAll(want) })
+		}
 	}
 	families.Wait()
 	return slices.Concat(found...)
@@ -247,8 +249,8 @@ func shape(format string, out []byte) string {
 	return b.String()
 }
 
-// Check is what `offhook check` runs on a directory: Load, and then every template on the fixtures of every model.
-// Each error is one mistake at its place.
+// Check is what `offhook check` runs on a directory: Load, and then every template on the fixtures of every model of the
+// families that a layer above the first has a say in. Each error is one mistake at its place.
 func Check(layers ...fs.FS) []error {
 	c, err := Load(layers...)
 	if err != nil {
@@ -257,11 +259,22 @@ func Check(layers ...fs.FS) []error {
 		}
 		return []error{err}
 	}
-	ps := c.renderAll(func(Model) bool { return true })
+	base, _ := layerName(layers[0], 0)
+	ps := c.renderAll(func(f *Family) bool { return len(layers) == 1 || f.laidOver(base) }, func(Model) bool { return true })
 	slices.SortStableFunc(ps, byPlace)
 	var errs []error
 	for _, p := range ps {
 		errs = append(errs, p)
 	}
 	return errs
+}
+
+// laidOver reports whether any part of the family comes from another layer than base.
+func (f *Family) laidOver(base string) bool {
+	for _, source := range f.Sources {
+		if source != base {
+			return true
+		}
+	}
+	return f.Source != base
 }

@@ -3,7 +3,6 @@ package fleet
 import (
 	"errors"
 	"net"
-	"net/mail"
 	"net/url"
 	"slices"
 	"strconv"
@@ -41,9 +40,9 @@ func checkText(path, s string, low, high int) error {
 	case n > high:
 		return invalid(path, "too-long", "at most "+strconv.Itoa(high)+" characters")
 	case strings.ContainsFunc(s, forbidden):
-		return invalid(path, "text-invalid", "control characters, line breaks among them, are not allowed")
-	case low > 0 && strings.TrimSpace(s) == "":
-		return invalid(path, "required", "this field needs more than blanks")
+		return invalid(path, "text-invalid", "control characters are not allowed: line breaks, what cannot be seen, and what turns the direction of writing")
+	case low > 0 && !strings.ContainsFunc(s, visible):
+		return invalid(path, "required", "this field needs a character that can be seen")
 	}
 	return nil
 }
@@ -60,9 +59,24 @@ func checkNames(path string, names []string, most int) error {
 	return e.join()
 }
 
-// forbidden runes break a line or fake one: controls, line and paragraph separators, and what is no character at all.
+// forbidden runes break a line or fake one, cannot be seen, or turn what stands beside them around (Unicode UAX #9 section
+// 2): no phone's display and no audit log may say something else than what is stored. The joiners U+200C and U+200D and the
+// marks U+200E, U+200F and U+061C stay: Persian, Hindi and mixed lines need them.
 func forbidden(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufeff' || r == utf8.RuneError || r&0xfffe == 0xfffe
+	switch {
+	case unicode.IsControl(r), r == utf8.RuneError, r&0xfffe == 0xfffe:
+		return true
+	case r == '\u00ad', r == '\u180e', r == '\u200b', r == '\ufeff': // soft hyphen, Mongolian vowel separator, zero-width blanks
+		return true
+	case r >= '\u2028' && r <= '\u202e', r >= '\u2060' && r <= '\u206f', r >= '\ufff9' && r <= '\ufffb':
+		return true // line ends, embeddings and overrides; isolates and invisible operators; annotations
+	}
+	return r >= 0xe0000 && r <= 0xe0fff // tags and variation selectors of no visible form
+}
+
+// visible runes leave ink. The fillers count as letters, and are blank.
+func visible(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", r)
 }
 
 func isDigits(s string, low, high int) bool {
@@ -84,18 +98,6 @@ func checkDialable(path, s string, high int) error {
 	return invalid(path, "number-invalid", "only digits, * and # and a leading plus sign, at most "+strconv.Itoa(high))
 }
 
-// checkEmail takes one RFC 5321 mailbox without a display name.
-func checkEmail(path, s string) error {
-	if s == "" {
-		return nil
-	}
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || len(s) > 254 || strings.ContainsFunc(s, forbidden) {
-		return invalid(path, "email-invalid", "an e-mail address looks like name@example.com, at most 254 characters")
-	}
-	return nil
-}
-
 func oneOf(path, s string, allowed ...string) error {
 	if slices.Contains(allowed, s) {
 		return nil
@@ -103,13 +105,21 @@ func oneOf(path, s string, allowed ...string) error {
 	return invalid(path, "value-unknown", "one of: "+strings.Trim(strings.Join(allowed, ", "), ", "))
 }
 
-func checkHostname(path, s string) error {
-	ok := s != "" && len(s) <= 253 && s == strings.ToLower(s)
-	for _, label := range strings.Split(s, ".") {
-		ok = ok && label != "" && len(label) <= 63 && label[0] != '-' && label[len(label)-1] != '-' &&
-			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+// IsHostname reports whether s is a host name (RFC 1123 section 2.1) in lower case, without a dot at its end.
+func IsHostname(s string) bool {
+	if s == "" || len(s) > 253 {
+		return false
 	}
-	if !ok {
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func checkHostname(path, s string) error {
+	if !IsHostname(s) {
 		return invalid(path, "domain-invalid", "a domain is a host name in lower case: example.com")
 	}
 	return nil
@@ -124,7 +134,7 @@ func checkHostPort(path, s string) error {
 		host, port = strings.Trim(s, "[]"), "1"
 	}
 	n, err := strconv.Atoi(port)
-	if err != nil || n < 1 || n > 65535 || net.ParseIP(host) == nil && checkHostname("", strings.ToLower(host)) != nil {
+	if err != nil || n < 1 || n > 65535 || net.ParseIP(host) == nil && !IsHostname(strings.ToLower(host)) {
 		return invalid(path, "host-invalid", "a host name or address, with or without a port: sip.example.com:5060")
 	}
 	return nil

@@ -30,6 +30,7 @@ type Device struct {
 	HTTPUser     string     `json:"http_user"`              // the device's own credentials for its files,
 	HTTPPassword Secret     `json:"http_password,omitzero"` // delivered inside its first configuration
 	Token        Secret     `json:"token,omitzero"`         // path element that stands for the device
+	Link         Secret     `json:"link,omitzero"`          // the same for one fetch within the enrolment window
 	EnrolUntil   *time.Time `json:"enrol_until,omitempty"`  // end of the enrolment window
 	EnrolledAt   *time.Time `json:"enrolled_at,omitempty"`  // the window's one fetch has happened
 	Meta

@@ -35,9 +35,10 @@ type Domain struct {
 	Meta
 }
 
-// NumberingPlan says which extensions may be given out. Ranges are tried in order.
+// NumberingPlan says which extensions may be given out. Ranges are tried in order; no two of them share a number.
 type NumberingPlan struct {
 	Ranges []Range `json:"ranges"`
+	Length int     `json:"length,omitempty"` // digits of every extension, 2 to 10; 0 = the ranges alone say
 }
 
 // Range holds the numbers from From to To, both of the same length: leading zeros count.
@@ -97,9 +98,7 @@ func (d Domain) Trusts(addr netip.Addr) bool {
 func (d Domain) Check() error {
 	var e errs
 	e.add(checkHostname("/name", d.Name))
-	for i, r := range d.Plan.Ranges {
-		e.add(At("/numbering_plan/ranges/"+strconv.Itoa(i), checkRange(r.From, r.To)))
-	}
+	e.add(At("/numbering_plan", d.Plan.check()))
 	for i, r := range d.Reserved {
 		e.add(At("/reserved/"+strconv.Itoa(i), checkRange(r.From, r.To)))
 	}
@@ -114,9 +113,34 @@ func (d Domain) Check() error {
 	return e.join()
 }
 
+func (p NumberingPlan) check() error {
+	var e errs
+	e.add(between("/length", p.Length, minExtension, maxExtension))
+	for i, r := range p.Ranges {
+		at := "/ranges/" + strconv.Itoa(i)
+		e.add(At(at, checkRange(r.From, r.To)))
+		if p.Length != 0 && len(r.From) != p.Length {
+			e.add(invalid(at+"/from", "range-invalid", "every number of this plan has "+strconv.Itoa(p.Length)+" digits: see length"))
+		}
+		for _, o := range p.Ranges[:i] {
+			if len(o.From) == len(r.From) && r.From <= o.To && o.From <= r.To {
+				e.add(invalid(at, "ranges-overlap", "this range shares numbers with "+o.From+"-"+o.To+" before it"))
+				break
+			}
+		}
+	}
+	return e.join()
+}
+
+// Extensions have this many digits.
+const (
+	minExtension = 2
+	maxExtension = 10
+)
+
 func checkRange(from, to string) error {
 	switch {
-	case !isDigits(from, 2, 10) || !isDigits(to, 2, 10):
+	case !isDigits(from, minExtension, maxExtension) || !isDigits(to, minExtension, maxExtension):
 		return invalid("/from", "range-invalid", "a range runs between two strings of 2 to 10 digits")
 	case len(from) != len(to):
 		return invalid("/to", "range-invalid", "both ends of a range have the same number of digits")
@@ -147,6 +171,9 @@ func (d Domain) reservedBy(n string) string {
 }
 
 func (d Domain) planned(n string) bool {
+	if d.Plan.Length != 0 && len(n) != d.Plan.Length {
+		return false
+	}
 	for _, r := range d.Plan.Ranges {
 		if r.contains(n) {
 			return true
@@ -160,6 +187,9 @@ func (d Domain) planText() string {
 	var parts []string
 	for _, r := range d.Plan.Ranges {
 		parts = append(parts, r.From+"-"+r.To)
+	}
+	if len(parts) == 0 {
+		return strconv.Itoa(d.Plan.Length) + " digits"
 	}
 	return strings.Join(parts, ", ")
 }

@@ -13,13 +13,13 @@ type MAC string
 // says what is wrong without repeating the input.
 func ParseMAC(s string) (MAC, error) {
 	var b strings.Builder
-	for _, r := range s {
+	for _, r := range strings.TrimSpace(s) { // a bar-code scanner ends with Enter
 		switch {
 		case r >= '0' && r <= '9', r >= 'a' && r <= 'f':
 			b.WriteRune(r)
 		case r >= 'A' && r <= 'F':
 			b.WriteRune(r + 'a' - 'A')
-		case strings.ContainsRune(":-. \t\r\n\u00a0\u2010\u2011\u2013", r): // no-break blanks and dashes come from web pages and spreadsheets
+		case strings.ContainsRune(":-. \u00a0\u2010\u2011\u2013", r): // no-break blanks and dashes come from web pages and spreadsheets
 		default:
 			return "", macError("a MAC address has only the digits 0-9 and A-F; another character stands in it")
 		}

@@ -25,6 +25,7 @@ func TestR34MACFormats(t *testing.T) {
 		"no-break blanks":     "00\u00a015\u00a065\u00a0AB\u00a0CD\u00a0EF",
 		"web page dashes":     "00\u201315\u201365\u2013AB\u2013CD\u2013EF",
 		"bar code mixed case": "001565aBcDeF",
+		"bar code with Enter": "001565ABCDEF\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := fleet.ParseMAC(in)
@@ -40,17 +41,18 @@ func TestR34MACFormats(t *testing.T) {
 
 func TestR34MACRefused(t *testing.T) {
 	for name, c := range map[string]struct{ in, reason string }{
-		"nothing":         {"", "label on the underside"},
-		"separators only": {"::--", "label on the underside"},
-		"eleven digits":   {"01565abcdef", "dropped leading zeros"},
-		"thirteen digits": {"001565abcdef0", "has more"},
-		"letter O":        {"OO1565abcdef", "digits 0-9 and A-F"},
-		"serial beside":   {"S/N 3165017081100042", "digits 0-9 and A-F"},
-		"full-width":      {"\uff10\uff10\uff11\uff15\uff16\uff15abcdef", "digits 0-9 and A-F"},
-		"all zero":        {"00:00:00:00:00:00", "placeholder"},
-		"broadcast":       {"FF-FF-FF-FF-FF-FF", "placeholder"},
-		"group bit":       {"01:00:5e:00:00:01", "multicast"},
-		"NUL":             {"001565abcde\x00f", "digits 0-9 and A-F"},
+		"nothing":          {"", "label on the underside"},
+		"separators only":  {"::--", "label on the underside"},
+		"eleven digits":    {"01565abcdef", "dropped leading zeros"},
+		"thirteen digits":  {"001565abcdef0", "has more"},
+		"letter O":         {"OO1565abcdef", "digits 0-9 and A-F"},
+		"serial beside":    {"S/N 3165017081100042", "digits 0-9 and A-F"},
+		"full-width":       {"\uff10\uff10\uff11\uff15\uff16\uff15abcdef", "digits 0-9 and A-F"},
+		"all zero":         {"00:00:00:00:00:00", "placeholder"},
+		"broadcast":        {"FF-FF-FF-FF-FF-FF", "placeholder"},
+		"group bit":        {"01:00:5e:00:00:01", "multicast"},
+		"line feed within": {"001565\nabcdef", "digits 0-9 and A-F"},
+		"NUL":              {"001565abcde\x00f", "digits 0-9 and A-F"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := fleet.ParseMAC(c.in)

@@ -200,7 +200,10 @@ func devicesTable() *table {
 				return conflict("/http_user", "http-user-taken", "a device with this user name exists", o.key())
 			}},
 		{name: byToken, // whose path is this?
-			keys: func(r record) []string { return one(r.(*Device).Token.Reveal()) },
+			keys: func(r record) []string {
+				d := r.(*Device)
+				return append(one(d.Token.Reveal()), one(d.Link.Reveal())...)
+			},
 			unique: func(o record) error {
 				return conflict("/token", "token-taken", "a device with this token exists", o.key())
 			}},
@@ -331,5 +334,6 @@ func (l *Line) secrets(m map[string]*Secret) {
 func (d *Device) secrets(m map[string]*Secret) {
 	m["http_password"] = &d.HTTPPassword
 	m["token"] = &d.Token
+	m["link"] = &d.Link
 	d.Settings.secrets("settings.", m)
 }

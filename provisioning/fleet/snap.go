@@ -135,7 +135,7 @@ func (s *Snap) DeviceByHTTPUser(name string) (Device, error) {
 	return first[Device](s, byHTTPUser, name)
 }
 
-// DeviceByToken returns the device whose path token this is, or ErrNotFound.
+// DeviceByToken returns the device whose path token or link this is, or ErrNotFound.
 func (s *Snap) DeviceByToken(token string) (Device, error) { return first[Device](s, byToken, token) }
 
 // DevicesOn yields the devices that a line stands on.

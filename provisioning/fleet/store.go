@@ -38,6 +38,7 @@ type Store struct {
 	opts    Options
 	rev     atomic.Uint64
 	writer  chan struct{} // holds one token while somebody writes, from the first read of a transaction to the last watcher
+	lastID  idNumber      // of whoever holds the token
 	broken  atomic.Bool   // the journal's outcome is not known: writes are refused until a Load agrees
 	away    atomic.Bool   // Follow cannot reach the journal
 	mu      sync.Mutex    // guards what follows

@@ -276,6 +276,33 @@ func TestSnapStandsStill(t *testing.T) {
 	}
 }
 
+func TestIDsSortAsTheyWereMade(t *testing.T) {
+	clock := fleettest.NewClock()
+	s := fleettest.Open(t, fleettest.NewMemory(), clock)
+	last := ""
+	make100 := func(hour string) {
+		fleettest.Update(t, s, func(tx *fleet.Tx) error {
+			for i := range 100 {
+				d, err := tx.PutDomain(fleet.Domain{Name: fmt.Sprintf("%s-%d.test", hour, i)})
+				if err != nil {
+					return err
+				}
+				if d.ID <= last {
+					t.Fatalf("%s: id %s was made after %s and sorts before it", hour, d.ID, last)
+				}
+				last = d.ID
+			}
+			return nil
+		})
+	}
+	make100("now")
+	make100("same-millisecond")
+	clock.Advance(-time.Hour)
+	make100("clock-went-back")
+	clock.Advance(2 * time.Hour)
+	make100("later")
+}
+
 func TestListsGoOnBehindACursor(t *testing.T) {
 	f := fleettest.NewFixture(t)
 	var all []string

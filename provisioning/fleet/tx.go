@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math/bits"
 	"reflect"
 	"strings"
 	"time"
@@ -26,17 +27,30 @@ type Tx struct {
 // Now is the time of the transaction, in UTC.
 func (t *Tx) Now() time.Time { return t.now }
 
-// ids sort in the order in which they were made: 48 bits of milliseconds, then 80 random bits, in lower-case base 32.
+// ids sort in the order in which this process made them: 48 bits of milliseconds, then 80 random bits, in lower-case base
+// 32. Within one millisecond, or with a clock that goes back, an id is the one before and a random step: a cursor never
+// misses a record made behind it.
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 func (t *Tx) newID(prefix string) (string, error) {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(t.now.UnixMilli())<<16)
 	if _, err := io.ReadFull(t.store.opts.Rand, b[6:]); err != nil {
 		return "", fmt.Errorf("random id: %w", err)
 	}
+	next := idNumber{uint64(t.now.UnixMilli())<<16 | uint64(binary.BigEndian.Uint16(b[6:])), binary.BigEndian.Uint64(b[8:])}
+	if last := t.store.lastID; next.high>>16 <= last.high>>16 {
+		var carry uint64
+		next.low, carry = bits.Add64(last.low, next.low>>24|1, 0)
+		next.high = last.high + carry
+	}
+	t.store.lastID = next
+	binary.BigEndian.PutUint64(b[:8], next.high)
+	binary.BigEndian.PutUint64(b[8:], next.low)
 	return prefix + "_" + idEncoding.EncodeToString(b[:]), nil
 }
+
+// idNumber is an id as a number of 128 bits.
+type idNumber struct{ high, low uint64 }
 
 // random returns n random bytes in lower-case base 32: letters and digits alone, so that every phone's format and
 // keypad takes them.

@@ -92,8 +92,20 @@ func (t *Tx) RenewAccess(d Device) (Device, error) {
 			return d, err
 		}
 	}
-	d.HTTPUser, d.HTTPPassword, d.Token = drawn[0][:16], NewSecret(drawn[1]), NewSecret(drawn[2])
+	d.HTTPUser, d.HTTPPassword, d.Token, d.Link = drawn[0][:16], NewSecret(drawn[1]), NewSecret(drawn[2]), Secret{}
 	return t.window(d), nil
+}
+
+// DrawLink returns the device with new access and a link that is good for one fetch within the enrolment window. It does not
+// write it.
+func (t *Tx) DrawLink(d Device) (Device, error) {
+	d, err := t.RenewAccess(d)
+	if err != nil {
+		return d, err
+	}
+	link, err := t.random(20)
+	d.Link = NewSecret(link)
+	return d, err
 }
 
 func (t *Tx) window(d Device) Device {

@@ -27,7 +27,8 @@ type User struct {
 	Scope              string           `json:"scope"`
 	Permissions        AdminPermissions `json:"admin_permissions"`
 	LoginEnabled       bool             `json:"login_enabled"`
-	PasswordHash       Secret           `json:"password_hash,omitzero"` // argon2id
+	LoginRefused       bool             `json:"login_refused,omitempty"` // somebody said so, which is more than that nobody has allowed it yet
+	PasswordHash       Secret           `json:"password_hash,omitzero"`  // argon2id
 	Voicemail          Voicemail        `json:"voicemail"`
 	CallerID           CallerID         `json:"caller_id"`
 	GroupIDs           []string         `json:"group_ids,omitempty"`
@@ -91,19 +92,14 @@ func (u User) Tags() []string {
 	return tags
 }
 
-// SetupState is the one tag that is shown: setup_required before new before password_required before ready. A user who
-// never signs in is not nagged about a password (R91).
+// SetupState is the one tag that is shown: setup_required before new before password_required before ready. A user who is
+// never to sign in is not nagged (R91); one for whom nobody has decided yet is.
 func (u User) SetupState() string {
-	unattended := u.Scope == "no_portal"
-	for _, t := range u.Tags() {
-		switch {
-		case t == "password_required" && (unattended || !u.LoginEnabled):
-		case t == "setup_required" && unattended: // a lobby phone will never have an address
-		default:
-			return t
-		}
+	tags := u.Tags() // in this order
+	if len(tags) == 0 || u.Scope == "no_portal" || u.LoginRefused {
+		return "ready"
 	}
-	return "ready"
+	return tags[0]
 }
 
 // BillingClass is what an outer billing system makes of the scope (R44): standard or addon.
@@ -144,7 +140,7 @@ func (u User) filled() User {
 	if u.Permissions.Mode == "custom" && len(u.Permissions.Grants) == 0 {
 		u.Permissions.Mode = "none"
 	}
-	u.GroupIDs, u.LicenseSKUs = distinct(u.GroupIDs), distinct(u.LicenseSKUs)
+	u.GroupIDs, u.LicenseSKUs, u.Permissions.Grants = distinct(u.GroupIDs), distinct(u.LicenseSKUs), distinct(u.Permissions.Grants)
 	for _, text := range []*string{&u.FirstName, &u.LastName, &u.DisplayNameSet, &u.Department, &u.CallerID.Name} {
 		*text = tidy(*text)
 	}
@@ -235,7 +231,7 @@ func (c CallerID) check() error {
 // checkExtension holds a number against the numbering plan and the reserved space (R23, R24).
 func (d Domain) checkExtension(path, n string) error {
 	switch {
-	case !isDigits(n, 2, 10):
+	case !isDigits(n, minExtension, maxExtension):
 		return invalid(path, "extension-invalid", "an extension is a string of 2 to 10 digits")
 	case d.reservedBy(n) != "":
 		return invalid(path, "extension-reserved", "this number cannot be given out: "+d.reservedBy(n))

@@ -35,15 +35,34 @@ func TestUserFields(t *testing.T) {
 		path   string
 		code   string
 	}{
-		"R10 first name is required":       {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "" }, "/first_name", "required"},
-		"R10 blanks are no name":           {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = " \u00a0" }, "/first_name", "required"},
-		"R10 at most 64 characters":        {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = long }, "/first_name", "too-long"},
-		"R10 no control characters":        {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "Erika\r\nsip.password=1" }, "/first_name", "text-invalid"},
-		"R10 valid UTF-8":                  {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "Erik\xe4" }, "/first_name", "text-invalid"},
-		"R11 last name as policy asks":     {func(u *fleet.User, d *fleet.Domain) { u.LastName, d.Policy.RequireLastName = "", true }, "/last_name", "required"},
-		"R12 e-mail as policy asks":        {func(_ *fleet.User, d *fleet.Domain) { d.Policy.RequireEmail = true }, "/email", "required"},
-		"R12 e-mail is a mailbox":          {func(u *fleet.User, _ *fleet.Domain) { u.Email = "erika" }, "/email", "email-invalid"},
-		"R12 e-mail without display name":  {func(u *fleet.User, _ *fleet.Domain) { u.Email = "Erika <erika@example.test>" }, "/email", "email-invalid"},
+		"R10 first name is required":      {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "" }, "/first_name", "required"},
+		"R10 blanks are no name":          {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = " \u00a0" }, "/first_name", "required"},
+		"R10 at most 64 characters":       {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = long }, "/first_name", "too-long"},
+		"R10 no control characters":       {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "Erika\r\nsip.password=1" }, "/first_name", "text-invalid"},
+		"R10 valid UTF-8":                 {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "Erik\xe4" }, "/first_name", "text-invalid"},
+		"R11 last name as policy asks":    {func(u *fleet.User, d *fleet.Domain) { u.LastName, d.Policy.RequireLastName = "", true }, "/last_name", "required"},
+		"R12 e-mail as policy asks":       {func(_ *fleet.User, d *fleet.Domain) { d.Policy.RequireEmail = true }, "/email", "required"},
+		"R12 e-mail is a mailbox":         {func(u *fleet.User, _ *fleet.Domain) { u.Email = "erika" }, "/email", "email-invalid"},
+		"R12 e-mail without display name": {func(u *fleet.User, _ *fleet.Domain) { u.Email = "Erika <erika@example.test>" }, "/email", "email-invalid"},
+		"R10 zero-width blank alone":      {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "\u200b" }, "/first_name", "text-invalid"},
+		"R10 joiners alone":               {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "\u200d\u200c" }, "/first_name", "required"},
+		"R10 Hangul filler alone":         {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "\u3164" }, "/first_name", "required"},
+		"R10 writing turned around":       {func(u *fleet.User, _ *fleet.Domain) { u.FirstName = "Erika\u202egpj.exe" }, "/first_name", "text-invalid"},
+		"R10 isolates":                    {func(u *fleet.User, _ *fleet.Domain) { u.LastName = "a\u2066b" }, "/last_name", "text-invalid"},
+		"R10 tags":                        {func(u *fleet.User, _ *fleet.Domain) { u.LastName = "a\U000e0041" }, "/last_name", "text-invalid"},
+		"R12 65 before the @":             {func(u *fleet.User, _ *fleet.Domain) { u.Email = strings.Repeat("a", 65) + "@b.de" }, "/email", "email-invalid"},
+		"R12 dash before the domain":      {func(u *fleet.User, _ *fleet.Domain) { u.Email = "x@-y.de" }, "/email", "email-invalid"},
+		"R12 dash behind a label":         {func(u *fleet.User, _ *fleet.Domain) { u.Email = "x@y-.de" }, "/email", "email-invalid"},
+		"R12 underscore in the domain":    {func(u *fleet.User, _ *fleet.Domain) { u.Email = "x@y_z.de" }, "/email", "email-invalid"},
+		"R12 dot at the end":              {func(u *fleet.User, _ *fleet.Domain) { u.Email = "x.@y.de" }, "/email", "email-invalid"},
+		"R12 two dots":                    {func(u *fleet.User, _ *fleet.Domain) { u.Email = "x..y@z.de" }, "/email", "email-invalid"},
+		"R12 open quote":                  {func(u *fleet.User, _ *fleet.Domain) { u.Email = `"a\"@y.de` }, "/email", "email-invalid"},
+		"R12 bare quote":                  {func(u *fleet.User, _ *fleet.Domain) { u.Email = `"a"b"@y.de` }, "/email", "email-invalid"},
+		"R12 no address between brackets": {func(u *fleet.User, _ *fleet.Domain) { u.Email = "a@[y.de]" }, "/email", "email-invalid"},
+		"R12 IPv6 without its tag":        {func(u *fleet.User, _ *fleet.Domain) { u.Email = "a@[2001:db8::1]" }, "/email", "email-invalid"},
+		"R23 another length than the plan": {func(u *fleet.User, d *fleet.Domain) {
+			d.Plan, u.ExtensionNumber = fleet.NumberingPlan{Length: 4}, "101"
+		}, "/extension_number", "extension-outside-plan"},
 		"R12 e-mail of at most 254":        {func(u *fleet.User, _ *fleet.Domain) { u.Email = strings.Repeat("a", 250) + "@b.de" }, "/email", "email-invalid"},
 		"R14 five notification addresses":  {func(u *fleet.User, _ *fleet.Domain) { u.NotificationEmails = make([]string, 6) }, "/notification_emails", "too-many"},
 		"R14 each is a mailbox":            {func(u *fleet.User, _ *fleet.Domain) { u.NotificationEmails = []string{"a@b.de", "x"} }, "/notification_emails/1", "email-invalid"},
@@ -89,7 +108,17 @@ func TestUserFieldsThatAreRight(t *testing.T) {
 		"R10 any script":          func(u *fleet.User) { u.FirstName, u.LastName = "Łucja-Åsa", "김 O'Neill" },
 		"R10 quotes and brackets": func(u *fleet.User) { u.LastName = `<b>"&'</b>` },
 		"R12 none":                func(u *fleet.User) { u.Email = "" },
+		"R10 Persian joiner":      func(u *fleet.User) { u.FirstName = "علی\u200cرضا" },
+		"R10 Hindi joiner":        func(u *fleet.User) { u.FirstName = "क्\u200dष" },
+		"R10 Hebrew with a mark":  func(u *fleet.User) { u.FirstName = "דנה \u200f(IT)" },
+		"R10 emoji":               func(u *fleet.User) { u.FirstName = "👩\u200d💻" },
 		"R12 with a plus":         func(u *fleet.User) { u.Email = "erika+pbx@example.test" },
+		"R12 quoted":              func(u *fleet.User) { u.Email = `"erika \"m\" @home"@example.test` },
+		"R12 64 before the @":     func(u *fleet.User) { u.Email = strings.Repeat("a", 64) + "@b.de" },
+		"R12 address literal":     func(u *fleet.User) { u.Email = "a@[192.0.2.1]" },
+		"R12 IPv6 literal":        func(u *fleet.User) { u.Email = "a@[IPv6:2001:db8::1]" },
+		"R12 umlauts":             func(u *fleet.User) { u.Email = "jürgen@müller.example" },
+		"R12 one label":           func(u *fleet.User) { u.Email = "root@localhost" },
 		"R23 second range":        func(u *fleet.User) { u.ExtensionNumber = "5000" },
 		"R42 grants":              func(u *fleet.User) { u.Permissions = fleet.AdminPermissions{Mode: "custom", Grants: fleet.Grants()} },
 		"R50 E.164":               func(u *fleet.User) { u.CallerID = fleet.CallerID{Number: "+4930123456", EmergencyNumber: "030123456"} },
@@ -139,25 +168,26 @@ func TestR90Tags(t *testing.T) {
 	set := fleet.NewSecret("hash")
 	cases := map[string]struct {
 		email, scope  string
-		login         bool
+		refused       bool
 		password, pin fleet.Secret
 		tags          []string
 		state         string
 	}{
-		"nothing":                     {"", "basic_user", true, fleet.Secret{}, fleet.Secret{}, []string{"setup_required", "password_required"}, "setup_required"},
-		"PIN alone":                   {"", "basic_user", true, fleet.Secret{}, set, []string{"setup_required", "password_required"}, "setup_required"},
-		"password without e-mail":     {"", "basic_user", true, set, fleet.Secret{}, []string{"setup_required"}, "setup_required"},
-		"e-mail alone":                {"e@x.test", "basic_user", true, fleet.Secret{}, fleet.Secret{}, []string{"new", "password_required"}, "new"},
-		"e-mail and PIN":              {"e@x.test", "basic_user", true, fleet.Secret{}, set, []string{"password_required"}, "password_required"},
-		"e-mail and password":         {"e@x.test", "basic_user", true, set, fleet.Secret{}, []string{}, "ready"},
-		"all":                         {"e@x.test", "basic_user", true, set, set, []string{}, "ready"},
-		"R91 no portal":               {"", "no_portal", false, fleet.Secret{}, set, []string{"setup_required", "password_required"}, "ready"},
-		"R91 no login, e-mail, PIN":   {"e@x.test", "basic_user", false, fleet.Secret{}, set, []string{"password_required"}, "ready"},
-		"R91 no login, e-mail is new": {"e@x.test", "basic_user", false, fleet.Secret{}, fleet.Secret{}, []string{"new", "password_required"}, "new"},
+		"nothing":                    {"", "basic_user", false, fleet.Secret{}, fleet.Secret{}, []string{"setup_required", "password_required"}, "setup_required"},
+		"PIN alone":                  {"", "basic_user", false, fleet.Secret{}, set, []string{"setup_required", "password_required"}, "setup_required"},
+		"password without e-mail":    {"", "basic_user", false, set, fleet.Secret{}, []string{"setup_required"}, "setup_required"},
+		"e-mail alone":               {"e@x.test", "basic_user", false, fleet.Secret{}, fleet.Secret{}, []string{"new", "password_required"}, "new"},
+		"e-mail and PIN":             {"e@x.test", "basic_user", false, fleet.Secret{}, set, []string{"password_required"}, "password_required"},
+		"e-mail and password":        {"e@x.test", "basic_user", false, set, fleet.Secret{}, []string{}, "ready"},
+		"all":                        {"e@x.test", "basic_user", false, set, set, []string{}, "ready"},
+		"R91 no portal":              {"", "no_portal", false, fleet.Secret{}, set, []string{"setup_required", "password_required"}, "ready"},
+		"R91 login refused, nothing": {"", "basic_user", true, fleet.Secret{}, fleet.Secret{}, []string{"setup_required", "password_required"}, "ready"},
+		"R91 login refused, e-mail":  {"e@x.test", "basic_user", true, fleet.Secret{}, fleet.Secret{}, []string{"new", "password_required"}, "ready"},
+		"R91 login refused, PIN":     {"e@x.test", "basic_user", true, fleet.Secret{}, set, []string{"password_required"}, "ready"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			u := fleet.User{Email: c.email, Scope: c.scope, LoginEnabled: c.login, PasswordHash: c.password, Voicemail: fleet.Voicemail{PINHash: c.pin}}
+			u := fleet.User{Email: c.email, Scope: c.scope, LoginRefused: c.refused, PasswordHash: c.password, Voicemail: fleet.Voicemail{PINHash: c.pin}}
 			if diff := cmp.Diff(c.tags, u.Tags()); diff != "" {
 				t.Errorf("tags (-want +got):\n%s", diff)
 			}
