@@ -128,11 +128,7 @@ func TestNodesKnowEachOthersRegistrations(t *testing.T) {
 
 	_ = process.Process.Kill()
 	_ = process.Wait()
-	begun := time.Now()
 	p.register(a, "Contact: <sip:101@192.0.2.1>", "Expires: 600")
-	if took := time.Since(begun); took > 900*time.Millisecond {
-		t.Errorf("without Redis a registration takes %v, as if it waited for Redis", took)
-	}
 	state(a, "registered", "a")
 	eventually(t, "a says that it is alone", func() error {
 		if status := a.status("/readyz"); status != http.StatusServiceUnavailable {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,6 +68,7 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var slowest time.Duration
+	var answered atomic.Int64
 	want := make([][]string, phones)
 	for i, l := range f.lines {
 		wg.Go(func() {
@@ -79,6 +82,7 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 				mu.Lock()
 				slowest = max(slowest, time.Since(begun))
 				mu.Unlock()
+				answered.Add(1)
 				if outcome != location.Done {
 					t.Errorf("outcome %v, want done whatever Redis does", outcome)
 					return
@@ -96,7 +100,8 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 		})
 	}
 	for range 2 {
-		time.Sleep(100 * time.Millisecond)
+		before := answered.Load()
+		eventually(t, "phones are busy", func() bool { return answered.Load() > before+10*phones })
 		f.redis.kill()
 		eventually(t, "a node is alone", func() bool { return nodes[0].fed.Ready() != nil })
 		f.redis.start()
@@ -109,6 +114,32 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 		for _, n := range nodes {
 			n.lists(l, want[i]...)
 		}
+	}
+}
+
+// TestHungRedisHoldsNobodyUp stops Redis in the middle, so that nothing is refused and nothing is answered. One call to it
+// would take three seconds.
+func TestHungRedisHoldsNobodyUp(t *testing.T) {
+	f := newFixture(t, 20)
+	a, b := f.node("a"), f.node("b")
+	if err := f.redis.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for _, l := range f.lines {
+		for cseq := range uint32(3) {
+			a.do(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: cseq + 1, expires: 600})
+		}
+	}
+	if took := time.Since(begun); took > 2*time.Second {
+		t.Errorf("%d registrations take %v while Redis hangs", 3*len(f.lines), took)
+	}
+	eventually(t, "a knows that it is alone", func() bool { return a.fed.Ready() != nil })
+	if err := f.redis.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range f.lines {
+		b.lists(l, "a sip:1@192.0.2.1")
 	}
 }
 

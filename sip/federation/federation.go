@@ -105,9 +105,9 @@ func (f *Federation) Run(ctx context.Context, t *location.Table) error {
 		}
 		if errors.Is(err, errGap) {
 			f.log.Info("changes of registrations were missed; all are read again")
-			continue
+		} else {
+			f.away(err)
 		}
-		f.away(err)
 		select {
 		case <-ctx.Done():
 			return nil
