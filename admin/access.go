@@ -16,6 +16,8 @@ type caller struct {
 	name    string   // for the log; never the key
 	scopes  []string // "*" = everything
 	domains []string // ids; nil = all
+	session string   // id; "" = a key
+	cookie  bool     // the session's token came in a cookie, which browsers send along by themselves
 }
 
 func callerOf(ctx context.Context) caller {
@@ -23,13 +25,56 @@ func callerOf(ctx context.Context) caller {
 	return c
 }
 
-// authenticate compares hashes, so that neither the key's text nor its length shows in the time that it takes.
+// cookieName has the prefix that binds a cookie to this host and to TLS (RFC 6265bis section 4.1.3.2).
+const cookieName = "__Host-offhook"
+
+// sessionCookie is for browsers: no script reads it, and no other site's request brings it along.
+func sessionCookie(token string, maxAge int) string {
+	c := http.Cookie{Name: cookieName, Value: token, Path: "/", MaxAge: maxAge, Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	return c.String()
+}
+
+// authenticate takes a key, or the token of a session. Who sends Authorization means that, whatever the browser adds.
 func (a *api) authenticate(r *http.Request) (caller, bool) {
+	if r.Header.Get("Authorization") == "" {
+		cookie, err := r.Cookie(cookieName)
+		if err != nil {
+			return caller{}, false
+		}
+		c, ok := a.callerInSession(cookie.Value)
+		c.cookie = true
+		return c, ok
+	}
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || key == "" {
 		return caller{}, false
 	}
-	key = strings.TrimSpace(key)
+	if key = strings.TrimSpace(key); strings.HasPrefix(key, fleet.SessionPrefix) {
+		return a.callerInSession(key)
+	}
+	return a.callerWithKey(key)
+}
+
+// callerInSession looks up each time what the user may do: it is never more than now.
+func (a *api) callerInSession(token string) (caller, bool) {
+	snap := a.snaps()
+	s, err := snap.SessionByToken(token)
+	if err != nil || !s.Live(a.Now()) {
+		return caller{}, false
+	}
+	u, err := snap.User(s.UserID)
+	if err != nil || !u.MaySignIn() {
+		return caller{}, false
+	}
+	c := caller{name: u.ID, scopes: u.EffectivePermissions(), domains: []string{u.DomainID}, session: s.ID}
+	if u.Permissions.Mode == "super" {
+		c.scopes = []string{everything}
+	}
+	return c, true
+}
+
+// callerWithKey compares hashes, so that neither the key's text nor its length shows in the time that it takes.
+func (a *api) callerWithKey(key string) (caller, bool) {
 	got, want := sha256.Sum256([]byte(key)), sha256.Sum256([]byte(a.Key.Reveal()))
 	if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
 		return caller{name: firstKey, scopes: []string{everything}}, true

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type Config struct {
 	Key       fleet.Secret // the first admin key: everything, in every domain
 	Now       func() time.Time
 	Rand      io.Reader
+
+	// TrustedProxies are the reverse proxies whose word on a client's address is taken.
+	TrustedProxies []netip.Prefix
 
 	// RequireIfMatch answers 428 to a PATCH without If-Match.
 	RequireIfMatch bool
@@ -80,6 +84,7 @@ type api struct {
 	log    *slog.Logger
 	huma   huma.API
 	hash   hasher
+	doors  doors
 	idem   *replays
 	fails  *rate.Limiter // of refused keys
 	jobs   *jobs
@@ -129,7 +134,8 @@ func (a *api) keepHouse(ctx context.Context) {
 			_, sent := tx.PruneDeliveries(tx.Now().Add(-deliveryAge))
 			_, told := tx.PruneFeed(tx.Now().Add(-feedAge))
 			_, worked := tx.PruneJobs(tx.Now().Add(-jobAge))
-			return errors.Join(replays, sent, told, worked)
+			_, over := tx.PruneSessions(tx.Now().Add(-sessionAge))
+			return errors.Join(replays, sent, told, worked, over)
 		})
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("old records were not removed", "error", err)
@@ -151,7 +157,7 @@ func New(c Config) (*Server, error) {
 	if c.Key.IsZero() {
 		return nil, errors.New("admin: the admin key is empty")
 	}
-	a := &api{Config: c, log: c.Log.With("front", "admin"), hash: newHasher(c.Rand), idem: newReplays(c.Now), snaps: c.Store.Snap,
+	a := &api{Config: c, log: c.Log.With("front", "admin"), hash: newHasher(c.Rand), doors: newDoors(c.Now), idem: newReplays(c.Now), snaps: c.Store.Snap,
 		fails: rate.NewLimiter(refusedPerSecond, refusedBurst)}
 	router := mux.NewRouter()
 	router.SkipClean(true) // a cleaned path would be answered with a redirect, which drops a POST's body
@@ -175,7 +181,7 @@ func (a *api) humaConfig() huma.Config {
 	exactNames()
 	c := huma.DefaultConfig("Offhook", "1")
 	c.Formats = strictFormats()
-	c.Info.Description = "Provisioning and registration of desk phones. Send `Authorization: Bearer KEY`, and say `Content-Type: application/json` of a body. " +
+	c.Info.Description = "Provisioning and registration of desk phones. Send `Authorization: Bearer KEY`, or the token of a session, and say `Content-Type: application/json` of a body. " +
 		"Errors are RFC 9457 problems with a stable type; each of `errors` has a `pointer` into the body or names a `parameter`. " +
 		"A text that is empty says the same as null, save in a password or PIN, where it is refused."
 	c.CreateHooks = nil
@@ -204,6 +210,7 @@ func (a *api) routes() {
 	a.catalogRoutes()
 	a.keyRoutes()
 	a.userActionRoutes()
+	a.sessionRoutes()
 	a.invitationRoutes()
 	a.enrolRoutes()
 	a.importRoutes()

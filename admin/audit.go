@@ -14,7 +14,7 @@ import (
 func actedBy(ctx context.Context) context.Context {
 	operation, _ := ctx.Value(keyOperation).(string)
 	reason, _ := ctx.Value(keyReason).(string)
-	return fleet.WithActor(ctx, fleet.Actor{Name: callerOf(ctx).name, Action: operation, RequestID: requestID(ctx), Reason: reason})
+	return fleet.WithActor(ctx, fleet.Actor{Name: callerOf(ctx).name, Action: operation, RequestID: requestID(ctx), Reason: reason, Source: sourceIn(ctx)})
 }
 
 // because adds the reason that the caller gives.
@@ -36,9 +36,10 @@ type auditEvent struct {
 	At        time.Time `json:"at"`
 	Actor     string    `json:"actor" doc:"an API key, a user, admin-key for the first key, or system for the server itself"`
 	Operation *string   `json:"operation" doc:"operation of the API"`
-	Action    string    `json:"action" doc:"user.created, device.updated, line.secret_revealed, ..."`
+	Action    string    `json:"action" doc:"user.created, device.updated, line.secret_revealed, user.login, user.login_failed, ..."`
 	Resource  *string   `json:"resource" doc:"id of the record"`
 	Domain    *string   `json:"domain"`
+	Source    *string   `json:"source" doc:"address that the request came from"`
 	RequestID *string   `json:"request_id"`
 	Reason    *string   `json:"reason"`
 	Detail    *string   `json:"detail"`
@@ -49,7 +50,7 @@ type auditEvent struct {
 
 func showAudit(s *fleet.Snap, e fleet.AuditEvent) (auditEvent, error) {
 	out := auditEvent{ID: e.ID, At: e.At, Actor: e.Actor, Operation: orNull(e.Operation), Action: e.Action, Resource: orNull(e.Resource),
-		RequestID: orNull(e.RequestID), Reason: orNull(e.Reason), Detail: orNull(e.Detail), Fields: list(e.Fields), Previous: e.Prev, Hash: e.Hash}
+		Source: orNull(e.Source), RequestID: orNull(e.RequestID), Reason: orNull(e.Reason), Detail: orNull(e.Detail), Fields: list(e.Fields), Previous: e.Prev, Hash: e.Hash}
 	out.Domain = domainName(s, e.DomainID)
 	return out, nil
 }
@@ -74,6 +75,7 @@ type listAuditInput struct {
 	Actor     string    `query:"actor" maxLength:"64"`
 	Operation string    `query:"operation" maxLength:"64"`
 	Action    string    `query:"action" maxLength:"64"`
+	Source    string    `query:"source" maxLength:"64"`
 	Resource  string    `query:"resource" maxLength:"64"`
 	RequestID string    `query:"request_id" maxLength:"64"`
 	Since     time.Time `query:"since"`
@@ -81,7 +83,7 @@ type listAuditInput struct {
 }
 
 func (in *listAuditInput) accepts(e fleet.AuditEvent) bool {
-	return is(in.Actor, e.Actor) && is(in.Operation, e.Operation) && is(in.Action, e.Action) && is(in.Resource, e.Resource) && is(in.RequestID, e.RequestID) &&
+	return is(in.Actor, e.Actor) && is(in.Operation, e.Operation) && is(in.Action, e.Action) && is(in.Resource, e.Resource) && is(in.Source, e.Source) && is(in.RequestID, e.RequestID) &&
 		!e.At.Before(in.Since) && (in.Until.IsZero() || e.At.Before(in.Until))
 }
 

@@ -22,9 +22,10 @@ const (
 	keyCondition
 	keyTicket
 	keyReason
+	keySource
 )
 
-// acceptPath is the one address below /v1 that takes requests without a key: who was invited has none.
+// acceptPath takes requests without a key, as signing in does: who was invited has none.
 const (
 	acceptPath = "/v1/invitations/actions/accept"
 	visitor    = "visitor"
@@ -52,27 +53,49 @@ func (a *api) wrap(router http.Handler) http.Handler {
 			router.ServeHTTP(w, r)
 			return
 		}
-		c, ok := a.authenticate(r)
-		if !ok && r.URL.Path == acceptPath {
-			c, ok = caller{name: visitor, domains: []string{}}, true
-		}
-		if !ok {
-			a.unauthorized(w, r)
-			return
-		}
-		r = r.WithContext(context.WithValue(r.Context(), keyCaller, c))
-		a.once(w, r, router)
+		a.identify(w, r, router)
 	})
 }
 
+// identify finds out who calls, or turns the request away.
+func (a *api) identify(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	source := ""
+	if addr := a.sourceOf(r); addr.IsValid() {
+		source = addr.String()
+	}
+	r = r.WithContext(context.WithValue(r.Context(), keySource, source))
+	c, ok := a.authenticate(r)
+	if !ok && r.Method == http.MethodPost && (r.URL.Path == acceptPath || r.URL.Path == sessionPath) {
+		c, ok = caller{name: visitor, domains: []string{}}, true
+	}
+	if !ok {
+		a.unauthorized(w, r)
+		return
+	}
+	signsIn := strings.HasPrefix(r.URL.Path, sessionPath)
+	if (c.cookie || signsIn) && http.NewCrossOriginProtection().Check(r) != nil {
+		a.write(w, r, newProblem(http.StatusForbidden, "cross-origin", "a browser sent this on behalf of another site"))
+		return
+	}
+	r = r.WithContext(context.WithValue(r.Context(), keyCaller, c))
+	if signsIn { // no answer with a token, and no hash of a request with a password, is kept for its repetition
+		next.ServeHTTP(w, r)
+		return
+	}
+	a.once(w, r, next)
+}
+
+// challenge is RFC 6750's.
+const challenge = `Bearer realm="offhook"`
+
 func (a *api) unauthorized(w http.ResponseWriter, r *http.Request) {
-	if !a.fails.Allow() {
+	if !a.fails.AllowN(a.Now(), 1) {
 		w.Header().Set("Retry-After", "1")
 		a.write(w, r, newProblem(http.StatusTooManyRequests, "too-many-requests", "too many requests without a valid key; wait a second"))
 		return
 	}
 	a.log.Info("a request without a valid key", "request_id", requestID(r.Context()), "peer", r.RemoteAddr)
-	w.Header().Set("WWW-Authenticate", `Bearer realm="offhook"`)
+	w.Header().Set("WWW-Authenticate", challenge)
 	a.write(w, r, newProblem(http.StatusUnauthorized, "unauthorized", "send Authorization: Bearer KEY with a valid key"))
 }
 

@@ -35,7 +35,7 @@ func (a *api) showInvitation(u fleet.User) invitation {
 func (a *api) invitationRoutes() {
 	add(a, operation{method: http.MethodPost, path: "/v1/users/{id}/actions/send-invitation", id: "send-invitation", scope: "users:write", status: http.StatusAccepted,
 		summary: "Send a user an invitation to prove the e-mail address and choose a password; a new one takes the place of any before"}, a.sendInvitation)
-	add(a, operation{method: http.MethodPost, path: acceptPath, id: "accept-invitation", scope: open,
+	add(a, operation{method: http.MethodPost, path: acceptPath, id: "accept-invitation", scope: open, public: true,
 		summary: "Accept an invitation with the code that was sent; needs no key"}, a.acceptInvitation)
 }
 
@@ -175,7 +175,7 @@ type accepted struct {
 // acceptInvitation hashes the password only for a code that is good: hashing is slow, and anybody may ask.
 func (a *api) acceptInvitation(ctx context.Context, in *acceptInput) (*plain[accepted], error) {
 	u, err := a.snaps().UserByInvitation(in.Body.Code)
-	if err != nil && !a.fails.Allow() {
+	if err != nil && !a.fails.AllowN(a.Now(), 1) {
 		return nil, newProblem(http.StatusTooManyRequests, "too-many-requests", "too many codes that are not known; wait a second")
 	}
 	var hash fleet.Secret

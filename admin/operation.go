@@ -26,6 +26,7 @@ type operation struct {
 	status       int // 0 = 200
 	maxBody      int64
 	media        string // of the answer; "" = application/json, anyMedia = it differs
+	public       bool   // takes requests without a key
 }
 
 // anyMedia is of operations whose answer is of several types: each says which it is.
@@ -39,6 +40,9 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 		Description: "Scope: `" + op.scope + "`", DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
 		Responses:   map[string]*huma.Response{"default": a.problemResponse()},
 		Middlewares: huma.Middlewares{a.gate(op.scope, or(op.media, "application/json"))},
+	}
+	if op.public {
+		hop.Security = []map[string][]string{{}, {"key": {}}}
 	}
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
 		ctx = withOperation(ctx, op.id)

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
 
 	"offhook/provisioning/fleet"
 )
@@ -29,12 +30,13 @@ const (
 
 // hasher hashes passwords and PINs, a few at a time.
 type hasher struct {
-	slots chan struct{}
-	rand  io.Reader
+	slots  chan struct{}
+	rand   io.Reader
+	memory uint32 // KiB
 }
 
 func newHasher(rand io.Reader) hasher {
-	return hasher{slots: make(chan struct{}, maxHashes), rand: rand}
+	return hasher{slots: make(chan struct{}, maxHashes), rand: rand, memory: argonMemory}
 }
 
 // sum returns the PHC string of an argon2id hash.
@@ -48,7 +50,7 @@ func (h hasher) sum(ctx context.Context, text string) (fleet.Secret, error) {
 		return fleet.Secret{}, err
 	}
 	enc := base64.RawStdEncoding
-	return fleet.NewSecret(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes,
+	return fleet.NewSecret(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, argonPasses, argonLanes,
 		enc.EncodeToString(salt), enc.EncodeToString(key))), nil
 }
 
@@ -59,7 +61,8 @@ func (h hasher) derive(ctx context.Context, text string, salt []byte) ([]byte, e
 		return nil, ctx.Err()
 	}
 	defer func() { <-h.slots }()
-	return argon2.IDKey([]byte(text), salt, argonPasses, argonMemory, argonLanes, argonKey), nil
+	text = norm.NFC.String(text) // an "é" typed on one system is that of another (RFC 8265 section 4.2)
+	return argon2.IDKey([]byte(text), salt, argonPasses, h.memory, argonLanes, argonKey), nil
 }
 
 // verify reports whether text has the hash.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"offhook/provisioning/fleet"
 )
@@ -53,6 +54,32 @@ func mayGrant(ctx context.Context, before, after fleet.User) error {
 			pointer = "/admin_permissions/grants"
 		}
 		return cannotGrant(p, pointer, "only somebody who may do this can let others do it: "+p)
+	}
+	return nil
+}
+
+// mayLetIn holds that nobody gets at what they lack themselves by way of another's sign-in: who sets a password or the
+// address that invitations go to, or lets a user in, could be that user (R08).
+func mayLetIn(ctx context.Context, before, after fleet.User) error {
+	pointer := ""
+	switch {
+	case !after.PasswordHash.Equal(before.PasswordHash) && !after.PasswordHash.IsZero():
+		pointer = "/password"
+	case !strings.EqualFold(after.Email, before.Email):
+		pointer = "/email"
+	case after.LoginEnabled && !before.LoginEnabled:
+		pointer = "/login_enabled"
+	default:
+		return nil
+	}
+	c := callerOf(ctx)
+	if after.Permissions.Mode == "super" && !c.may(everything) {
+		return cannotGrant(everything, pointer, "only a super administrator can change how another one signs in")
+	}
+	for _, p := range after.EffectivePermissions() {
+		if !c.may(p) {
+			return cannotGrant(p, pointer, "only somebody who may do what this user may can change how the user signs in: "+p)
+		}
 	}
 	return nil
 }

@@ -26,7 +26,12 @@ type problem struct {
 	Scope     string      `json:"missing_scope,omitempty" doc:"the scope that the key lacks"`
 	Resource  string      `json:"conflicting_resource,omitempty" doc:"address of the record in the way"`
 	Errors    []violation `json:"errors,omitempty"`
+
+	header http.Header // that goes with it
 }
+
+// GetHeaders is what huma asks for the headers.
+func (p *problem) GetHeaders() http.Header { return p.header }
 
 // violation is one thing that is wrong with the request.
 type violation struct {

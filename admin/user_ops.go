@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -245,7 +246,7 @@ func (a *api) changeUser(ctx context.Context, tx *fleet.Tx, in *updateUserInput,
 	if in.Body.clears("voicemail", "pin") || in.Body.clears("voicemail") {
 		after.Voicemail.PINHash = fleet.Secret{}
 	}
-	if err := mayGrant(ctx, before, after); err != nil {
+	if err := errors.Join(mayGrant(ctx, before, after), mayLetIn(ctx, before, after)); err != nil {
 		return err
 	}
 	if after, err = tx.PutUser(after); err != nil {

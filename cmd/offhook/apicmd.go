@@ -19,7 +19,7 @@ import (
 // apiFlags say how the admin API is reached.
 type apiFlags struct {
 	Server string `help:"Address of the admin API; OFFHOOK_ADMIN, as the server takes it, does too." placeholder:"URL"`
-	Key    string `help:"Admin key." env:"OFFHOOK_ADMIN_KEY" placeholder:"KEY"`
+	Key    string `help:"Admin key, API key, or the token of a session." env:"OFFHOOK_ADMIN_KEY" placeholder:"KEY"`
 	Data   string `help:"Data directory of the server; its file admin-key is read when no key is given." default:"./data" placeholder:"DIR"`
 }
 
@@ -27,7 +27,7 @@ type apiFlags struct {
 type nounCmd struct {
 	apiFlags
 	JSON bool     `name:"json" help:"Print the answer as JSON."`
-	Args []string `arg:"" optional:"" passthrough:"" help:"VERB [ID] [name=value ...]; a dot reaches into an object: deskphone.new.mac_address=001565abcdef. --first-name X is the same as first_name=X. @FILE is the whole body."`
+	Args []string `arg:"" optional:"" passthrough:"" help:"VERB [ID] [name=value ...]; a dot reaches into an object: deskphone.new.mac_address=001565abcdef. --first-name X is the same as first_name=X. @FILE is the whole body; @/dev/stdin keeps a password off the command line."`
 
 	noun string
 	ops  []operation
@@ -158,11 +158,12 @@ type call struct {
 	query        url.Values
 	body         map[string]any // nil = none
 	raw          []byte         // a body given whole
+	public       bool           // a key is not needed
 }
 
 // parse turns the words behind the verb into a request.
 func (o operation) parse(words []string) (call, error) {
-	out := call{method: o.method, path: o.path, query: url.Values{}}
+	out := call{method: o.method, path: o.path, query: url.Values{}, public: o.public}
 	if len(o.body) > 0 {
 		out.body = map[string]any{}
 	}
@@ -303,12 +304,14 @@ func (c *apiFlags) request(ctx context.Context, in call) (*http.Request, error) 
 	key := c.Key
 	if key == "" {
 		raw, err := os.ReadFile(c.Data + "/admin-key")
-		if err != nil {
+		if err != nil && !in.public {
 			return nil, exitCode{exitUsage, fmt.Errorf("no admin key: give --key, OFFHOOK_ADMIN_KEY or --data: %w", err)}
 		}
 		key = strings.TrimSpace(string(raw))
 	}
-	req.Header.Set("Authorization", "Bearer "+key)
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
 	if len(body) > 0 {
 		kind := "application/json"
 		if in.method == http.MethodPatch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -110,5 +111,40 @@ func TestCompletionKnowsEveryVerb(t *testing.T) {
 	writeFile(t, script, out+"\nCOMP_WORDS=(offhook line ro) COMP_CWORD=2; _offhook; echo \"${COMPREPLY[@]}\"\n")
 	if got, err := peer(t, "bash", script); err != nil || strings.TrimSpace(got) != "rotate-secret" {
 		t.Errorf("bash completes \"offhook line ro\" to %q (%v)", got, err)
+	}
+}
+
+// TestCommandLineSignsIn without a key, with the password in a file, and goes on with the session's token.
+func TestCommandLineSignsIn(t *testing.T) {
+	s := startServer(t)
+	if code, out := s.cli("user", "create", "first_name=Erika", "email=erika@example.test", "login_enabled=true", "password=CanaryPassword", "admin_permissions.mode=super"); code != exitOK {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	file := filepath.Join(t.TempDir(), "credentials")
+	if err := os.WriteFile(file, []byte(`{"email":"erika@example.test","password":"CanaryPassword"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := []string{"--data", t.TempDir()} // where no key is
+	code, out := s.cli(append([]string{"session", "create", "@" + file, "--json"}, elsewhere...)...)
+	var made map[string]any
+	if err := json.Unmarshal([]byte(out), &made); code != exitOK || err != nil {
+		t.Fatalf("exit %d, %v: %s", code, err, out)
+	}
+	key := []string{"--key", made["token"].(string)}
+	for _, step := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{append([]string{"session", "current"}, key...), exitOK, "erika@example.test"},
+		{append([]string{"audit-event", "list"}, key...), exitOK, "user.login"},
+		{append([]string{"session", "list"}, elsewhere...), exitUsage, "no admin key"},
+		{append([]string{"session", "create", "email=erika@example.test", "password=wrong"}, elsewhere...), exitRefused, "Sign in failed"},
+		{append([]string{"session", "sign-out"}, key...), exitOK, "ended"},
+		{append([]string{"session", "current"}, key...), exitRefused, "401"},
+	} {
+		if code, out := s.cli(step.args...); code != step.code || !strings.Contains(out, step.want) {
+			t.Errorf("%v: exit %d, want %d and %q: %s", step.args, code, step.code, step.want, out)
+		}
 	}
 }

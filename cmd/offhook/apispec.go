@@ -20,6 +20,7 @@ type operation struct {
 	query      []field
 	body       []field
 	summary    string
+	public     bool // needs no key
 }
 
 // field is one query parameter or one property of the body.
@@ -43,6 +44,7 @@ type openAPI struct {
 		RequestBody struct {
 			Content map[string]struct{ Schema schema } `json:"content"`
 		} `json:"requestBody"`
+		Security []map[string][]string `json:"security"`
 	} `json:"paths"`
 	Components struct {
 		Schemas map[string]schema `json:"schemas"`
@@ -68,6 +70,7 @@ func operations(description string) ([]operation, error) {
 		for method, op := range methods {
 			o := operation{method: strings.ToUpper(method), path: path, summary: op.Summary}
 			o.noun, o.verb = words(o.method, path, op.OperationID)
+			o.public = slices.ContainsFunc(op.Security, func(s map[string][]string) bool { return len(s) == 0 })
 			for _, p := range op.Parameters {
 				f := field{name: p.Name, kind: p.Schema.kind(), doc: p.Description, required: p.Required}
 				switch p.In {

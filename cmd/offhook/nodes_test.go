@@ -68,6 +68,20 @@ func TestTwoNodesOnOneRedis(t *testing.T) {
 		return nil
 	})
 
+	a.call("PATCH", "/v1/users/"+created["id"].(string), map[string]any{"email": "erika@example.test", "login_enabled": true, "password": "CanaryPassword"}, http.StatusOK)
+	session := a.call("POST", "/v1/sessions", map[string]any{"email": "erika@example.test", "password": "CanaryPassword"}, http.StatusCreated)
+	whoAmI := func() (string, error) {
+		return peer(t, "curl", "-sSf", "-H", "Authorization: Bearer "+session["token"].(string), "http://"+b.addrs["admin"]+"/v1/sessions/current")
+	}
+	eventually(t, "who has signed in on one node is known on the other", func() error { _, err := whoAmI(); return err })
+	a.call("DELETE", "/v1/sessions/"+session["id"].(string), nil, http.StatusOK)
+	eventually(t, "who was signed out on one node is out on the other", func() error {
+		if body, err := whoAmI(); err == nil {
+			return errors.New(body)
+		}
+		return nil
+	})
+
 	if err := process.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

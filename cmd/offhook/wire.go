@@ -117,7 +117,7 @@ func (a *app) wireAdmin() error {
 		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Key: a.keys.admin, Now: time.Now, Rand: rand.Reader,
 		Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
 		Served: a.phones.Served, Uploads: a.uploads,
-		Ready: a.sharing, Metrics: a.metrics(), RequireIfMatch: a.opts.RequireIfMatch,
+		Ready: a.sharing, Metrics: a.metrics(), RequireIfMatch: a.opts.RequireIfMatch, TrustedProxies: a.opts.TrustedProxies,
 		MessagesPerSecond: a.opts.Registrar.NotifyRate,
 		SMTP:              a.smtp(), Hooks: outbox.NewHookClient(a.opts.WebhookNetworks), PublicURL: a.opts.PublicURL,
 	}
