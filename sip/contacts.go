@@ -227,11 +227,14 @@ func (w *worker) grant(asked int64) (int64, wire.Fault) {
 
 // checkTogether holds what no contact shows alone.
 func (w *worker) checkTogether() wire.Fault {
-	flows := 0
+	flows, bound := 0, 0
 	for i := range w.req.Contacts {
 		c := &w.req.Contacts[i]
 		if c.RegID != 0 {
 			flows++
+		}
+		if c.Expires > 0 {
+			bound++
 		}
 		for j := range w.req.Contacts[:i] {
 			if wire.SameURI(w.req.Contacts[j].URI, c.URI) {
@@ -239,7 +242,7 @@ func (w *worker) checkTogether() wire.Fault {
 			}
 		}
 	}
-	if flows > 0 && len(w.req.Contacts) > 1 { // RFC 5626 section 6
+	if flows > 0 && bound > 1 { // RFC 5626 section 6; others may be removed beside it
 		return badContact("A Contact With reg-id Comes Alone")
 	}
 	return wire.Fault{}

@@ -79,6 +79,10 @@ func item60Outbound(t *testing.T, dial dialer) {
 			t.Errorf("%s: %d %s", name, got.code, got.reason)
 		}
 	}
+	beside := "<sip:other@192.0.2.9>;reg-id=2;" + instance + ",<sip:old@192.0.2.8>;expires=0"
+	if res := expect(t, second.do(r.line, register{contact: beside, extra: outbound}), 200, ""); res.get("require") != "outbound" {
+		t.Error("a contact that is removed beside a flow should not take outbound away")
+	}
 	for name, reg := range map[string]register{
 		"no instance":  {contact: "<sip:n1@h>;reg-id=1", extra: outbound},
 		"no supported": {contact: "<sip:n2@h>;reg-id=1;" + instance},

@@ -3,11 +3,16 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"offhook/sip/wire"
 )
 
 // TestControlMessages writes the address that an answer leaves from and reads it back.
@@ -72,6 +77,54 @@ func FuzzControlMessages(f *testing.F) {
 	f.Add(sourceControl(nil, netip.MustParseAddr("192.0.2.1")))
 	f.Add(sourceControl(nil, netip.MustParseAddr("2001:db8::1")))
 	f.Fuzz(func(t *testing.T, b []byte) { _ = destination(b) })
+}
+
+// FuzzStream cuts a stream, however its bytes come together, into the messages that wire.Frame finds.
+func FuzzStream(f *testing.F) {
+	files, err := filepath.Glob("../testdata/torture/*.dat")
+	if err != nil || len(files) != 50 {
+		f.Fatalf("%d torture messages, %v", len(files), err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, uint16(1))
+		f.Add(append(b, b...), uint16(100))
+	}
+	f.Fuzz(func(t *testing.T, b []byte, piece uint16) {
+		in := bufio.NewReaderSize(&pieces{b, int(piece)%512 + 1}, 2048)
+		var buf []byte
+		for at := 0; ; {
+			message, sure, err := readMessage(in, &buf)
+			if err != nil {
+				return
+			}
+			size, wantSure := wire.Frame(b[at:])
+			if len(message) != size || sure != wantSure || !bytes.Equal(message, b[at:at+size]) {
+				t.Fatalf("%q was read where %q stands", message, b[at:at+size])
+			}
+			if at += size; !sure {
+				return
+			}
+		}
+	})
+}
+
+// pieces hands out a few bytes at a time.
+type pieces struct {
+	left []byte
+	size int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, p.left[:min(p.size, len(p.left))])
+	p.left = p.left[n:]
+	return n, nil
 }
 
 func FuzzFrames(f *testing.F) {

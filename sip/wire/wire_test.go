@@ -106,6 +106,26 @@ func corpus(f *testing.F) {
 	}
 }
 
+// values are the header values and Request-URIs of the torture messages.
+func values(f *testing.F, add func([]byte)) {
+	files, err := filepath.Glob("../testdata/torture/*.dat")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var m Message
+		m.Read(b, Datagram)
+		add(m.URI)
+		for i := range m.Headers {
+			add(m.Headers[i].Value)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	corpus(f)
 	source := netip.MustParseAddrPort("192.0.2.1:5060")
@@ -152,6 +172,10 @@ func FuzzURI(f *testing.F) {
 	for _, s := range []string{"sip:a@b", "sip:%61@B;x=y?c=d&e=f", "sips:u:p@[::1]:5061;transport=tls"} {
 		f.Add([]byte(s), []byte("sip:a@b;x"))
 	}
+	values(f, func(v []byte) {
+		a, _ := ReadAddress(v)
+		f.Add(a.URI, []byte("sip:a@b;x"))
+	})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		if _, ok := ReadURI(a); ok && !SameURI(a, append([]byte(nil), a...)) {
 			t.Errorf("%q differs from itself", a)
@@ -164,6 +188,7 @@ func FuzzURI(f *testing.F) {
 
 func FuzzAddress(f *testing.F) {
 	f.Add([]byte(`"a\"b" <sip:a@b>;x="y;z" , sip:c@d`))
+	values(f, func(v []byte) { f.Add(v) })
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for v := data; len(v) > 0; {
 			element, rest, ok := NextElement(v)
