@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/wneessen/go-mail"
@@ -48,6 +49,9 @@ func (s SMTP) client() (*mail.Client, error) {
 	case "tls":
 		opts = append(opts, mail.WithSSL())
 	case "off":
+		if ip := net.ParseIP(s.Host); s.User != "" && s.Host != "localhost" && !ip.IsLoopback() {
+			return nil, errors.New("SMTP: a password is not sent without TLS to another machine; use starttls or tls")
+		}
 		opts = append(opts, mail.WithTLSPolicy(mail.NoTLS))
 	default:
 		return nil, fmt.Errorf("SMTP TLS %q: want starttls, tls or off", s.TLS)

@@ -371,3 +371,13 @@ func TestSettingsAreChecked(t *testing.T) {
 		t.Error("a config without anything is taken")
 	}
 }
+
+// TestPasswordNeedsTLS: a password that the network could read is refused when the server starts, not when the first mail leaves.
+func TestPasswordNeedsTLS(t *testing.T) {
+	for host, ok := range map[string]bool{"mail.example.test": false, "192.0.2.1": false, "127.0.0.1": true, "::1": true, "localhost": true} {
+		_, err := SMTP{Host: host, TLS: "off", User: "u", Password: fleet.NewSecret("CanaryPassword"), From: "a@example.test"}.client()
+		if (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), "without TLS") || strings.Contains(err.Error(), "Canary")) {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
