@@ -6,6 +6,7 @@ package location
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"offhook/provisioning/fleet"
@@ -35,6 +36,31 @@ type Binding struct {
 	Expires   int64
 	shared    int64 // Expires as other nodes know it; see unshared and unsure
 	after     int64 // what this node had heard of when it was made
+}
+
+// texts are what differs in length, in the order of the log.
+func (b *Binding) texts() [numTexts]*string {
+	return [...]*string{&b.Contact, &b.Params, &b.Instance, &b.CallID, &b.Path, &b.UserAgent}
+}
+
+const numTexts = 6
+
+// keep copies the texts into one piece of memory: each refresh reads them all, and of a big fleet none is in the
+// processor's cache.
+func (b *Binding) keep(texts [numTexts][]byte) {
+	var all strings.Builder
+	size := 0
+	for _, t := range texts {
+		size += len(t)
+	}
+	all.Grow(size)
+	for _, t := range texts {
+		all.Write(t)
+	}
+	rest := all.String()
+	for i, into := range b.texts() {
+		*into, rest = rest[:len(texts[i])], rest[len(texts[i]):]
+	}
 }
 
 // remaining is what is left in whole seconds, at least 1 for one that is still there.

@@ -60,8 +60,8 @@ func (r *record) times(cseq uint32, mark uint64, refreshed, expires int64) {
 func (r *record) set(b *Binding) {
 	r.buf = append(r.buf, stepSet)
 	r.number(b.ID)
-	for _, s := range [...]string{b.Contact, b.Params, b.Instance, b.CallID, b.Path, b.UserAgent} {
-		r.text(s)
+	for _, s := range b.texts() {
+		r.text(*s)
 	}
 	r.address(b.Source.Addr())
 	r.address(b.Local)
@@ -119,9 +119,11 @@ func (r *reader) times(b *Binding) {
 
 func (r *reader) binding() *Binding {
 	b := &Binding{ID: r.number()}
-	for _, s := range [...]*string{&b.Contact, &b.Params, &b.Instance, &b.CallID, &b.Path, &b.UserAgent} {
-		*s = r.text()
+	var texts [numTexts][]byte
+	for i := range texts {
+		texts[i] = r.bytes(r.number())
 	}
+	b.keep(texts)
 	source := r.address()
 	b.Local = r.address()
 	b.Source = netip.AddrPortFrom(source, uint16(r.number()))

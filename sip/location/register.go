@@ -261,11 +261,11 @@ func (b *Binding) same(r *Request, c *Contact, generation uint64) bool {
 func (t *Table) newBinding(a *Account, r *Request, o *op, now int64) *Binding {
 	c := o.contact
 	b := &Binding{
-		Contact: string(c.URI), Params: string(c.Params), Instance: string(c.Instance), RegID: c.RegID, CallID: string(r.CallID),
-		Path: string(r.Path), UserAgent: string(r.UserAgent), Source: r.Source, Local: r.Local, Transport: r.Transport, Flow: r.Flow,
+		RegID: c.RegID, Source: r.Source, Local: r.Local, Transport: r.Transport, Flow: r.Flow,
 		Registered: now, generation: a.generation, CSeq: r.CSeq, mark: c.Mark, Refreshed: now, Expires: now + c.Expires*1000,
 		after: t.after(),
 	}
+	b.keep([...][]byte{c.URI, c.Params, c.Instance, r.CallID, r.Path, r.UserAgent})
 	if o.old != nil && o.row == nil {
 		b.ID, b.Registered = o.old.ID, o.old.Registered
 		return b
