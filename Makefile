@@ -68,6 +68,10 @@ fuzz: ## Run every fuzz target for 30 seconds (FUZZTIME=10m for longer).
 storm: ## Boot 1,000 simulated phones of every maker at once against a server of its own.
 	$(GO) test -count=1 -v -run '^TestStorm$$' ./cmd/offhook
 
+.PHONY: soak
+soak: ## Keep a server busy for half an hour (SOAK=8h for longer) and see whether it grows.
+	$(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./cmd/offhook -soak $${SOAK:-30m}
+
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in the dependencies; needs the vulnerability database.
 	$(GO) run $(GOVULNCHECK) ./...

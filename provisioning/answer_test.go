@@ -2,10 +2,12 @@ package provisioning
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -389,6 +391,22 @@ func TestCacheFollowsRecords(t *testing.T) {
 		}
 		last = got
 	}
+}
+
+// TestReloadLetsTheOldCatalogueGo: nothing that is remembered of phones may keep a catalogue alive that was replaced.
+func TestReloadLetsTheOldCatalogueGo(t *testing.T) {
+	r := newRig(t)
+	r.mustGet(file, agent, inside)
+	old := weak.Make(r.s.conf.Catalog.Catalog())
+	r.s.conf.Catalog.Swap(families(t))
+	r.mustGet(file, agent, inside)
+	r.s.learner.running.Wait()
+	for range 100 {
+		if runtime.GC(); old.Value() == nil {
+			return
+		}
+	}
+	t.Error("the catalogue from before the reload is still in memory")
 }
 
 func TestState(t *testing.T) {

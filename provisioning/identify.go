@@ -37,7 +37,7 @@ const (
 
 // Identify tells what a request claims to be, each field with its evidence. It changes nothing.
 func (s *Service) Identify(r Request) family.Identity {
-	return s.read(s.conf.Catalog.Catalog(), r).id
+	return s.read(s.catalog(), r).id
 }
 
 func (s *Service) read(c *family.Catalog, r Request) reading {

@@ -141,7 +141,7 @@ func (s *Service) LearnSIP(r fleet.Registration) {
 	if err != nil {
 		return // deleted meanwhile
 	}
-	c := s.conf.Catalog.Catalog()
+	c := s.catalog()
 	id := c.Identify(family.Evidence{Proto: "sip", Agent: r.UserAgent})
 	got, doubt := believe(c, id, "", d)
 	if doubt != "" {
@@ -300,7 +300,7 @@ func (s *Service) record(tx *fleet.Tx, id string, f facts, events map[string][]f
 	if err != nil {
 		return err
 	}
-	d, list := merge(s.conf.Catalog.Catalog(), before, f)
+	d, list := merge(s.catalog(), before, f)
 	if !differs(d, before) {
 		return nil
 	}

@@ -61,6 +61,15 @@ func (l *lru[K, V]) remove(key K) {
 	}
 }
 
+// clear drops everything.
+func (l *lru[K, V]) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total = 0
+	l.order.Init()
+	clear(l.items)
+}
+
 // oldestFirst yields what is stored at the time of the call, what was used longest ago first.
 func (l *lru[K, V]) oldestFirst() iter.Seq2[K, V] {
 	l.mu.Lock()

@@ -91,6 +91,7 @@ type Service struct {
 	zones    *lru[zoneKey, family.Zone]
 	books    directories
 	domains  atomic.Pointer[domains]
+	known    atomic.Pointer[family.Catalog] // that readings, views, matches and bodies are of
 	misses   *limiter
 	told     *lru[string, string] // device -> what of its contradictions has been told last
 	learner  learner
@@ -144,10 +145,23 @@ type inquiry struct {
 	shown   proof // what Authorization is worth
 }
 
+// catalog is the one in force. What was remembered of the one before goes with it: a small fleet would never fill the
+// caches, and keep every catalogue that was ever loaded alive.
+func (s *Service) catalog() *family.Catalog {
+	c := s.conf.Catalog.Catalog()
+	if before := s.known.Load(); before != c && s.known.CompareAndSwap(before, c) && before != nil {
+		s.readings.clear()
+		s.views.clear()
+		s.matches.clear()
+		s.bodies.clear()
+	}
+	return c
+}
+
 // Answer gives the file that a phone asks for, or takes the one that it sends. The errors are those of errors.go; they
 // say the same about a device that may not have its file and one that does not exist.
 func (s *Service) Answer(ctx context.Context, r Request) (Response, error) {
-	q := &inquiry{Request: r, ctx: ctx, now: s.conf.Now().UTC(), catalog: s.conf.Catalog.Catalog()}
+	q := &inquiry{Request: r, ctx: ctx, now: s.conf.Now().UTC(), catalog: s.catalog()}
 	q.Peer = q.Peer.Unmap().WithZone("") // a prefix contains no address that has a zone
 	q.reading = s.read(q.catalog, r)
 	upload := r.Method == "PUT" || r.Method == "POST"

@@ -31,7 +31,7 @@ func (s *Service) glance(deviceID string) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.look(s.conf.Catalog.Catalog(), rev, d)
+	return s.look(s.catalog(), rev, d)
 }
 
 // Files lists what a device may fetch: nothing while its maker is not known. The errors are fleet.ErrNotFound and those of

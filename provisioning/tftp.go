@@ -146,7 +146,7 @@ func (t *TFTP) read(name string, to io.ReaderFrom) (err error) {
 // broken takes back that the phone has its file.
 func (t *TFTP) broken(out Response, name string, to any, err error) {
 	q := t.request("GET", name, to)
-	file := t.s.read(t.s.conf.Catalog.Catalog(), q).file
+	file := t.s.read(t.s.catalog(), q).file
 	t.s.log.Info("transfer broken off", "front", "tftp", "peer", q.Peer, "file", file, "error", err)
 	if out.DeviceID == "" {
 		return
