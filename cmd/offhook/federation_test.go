@@ -179,3 +179,26 @@ func (s *server) status(path string) int {
 	resp.Body.Close()
 	return resp.StatusCode
 }
+
+// TestNodeName: a node has the name that it was given, or one of its own that it keeps.
+func TestNodeName(t *testing.T) {
+	dir := t.TempDir()
+	drawn, err := nodeName(serveCmd{Data: dir})
+	if err != nil || !nodeForm.MatchString(drawn) {
+		t.Fatalf("the name drawn is %q: %v", drawn, err)
+	}
+	if again, err := nodeName(serveCmd{Data: dir}); err != nil || again != drawn {
+		t.Errorf("after a restart the name is %q, not %q: %v", again, drawn, err)
+	}
+	if other, err := nodeName(serveCmd{Data: t.TempDir()}); err != nil || other == drawn {
+		t.Errorf("another node has the same name %q: %v", other, err)
+	}
+	if given, err := nodeName(serveCmd{Data: dir, Node: "pbx-1.a"}); err != nil || given != "pbx-1.a" {
+		t.Errorf("the name given became %q: %v", given, err)
+	}
+	for _, bad := range []string{"a b", "-a", "ä", "a:b", strings.Repeat("a", 64)} {
+		if _, err := nodeName(serveCmd{Data: dir, Node: bad}); err == nil || !strings.Contains(err.Error(), "letters, digits") {
+			t.Errorf("%q: error %v, want what a name may hold", bad, err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -239,4 +240,36 @@ func (f *fixture) sharedStore() *fleet.Store {
 		f.t.Fatal(err)
 	}
 	return fleettest.Open(f.t, j, fleettest.NewClock())
+}
+
+// TestTwoNodesOfOneName: the log says it, because each takes what the other holds for its own.
+func TestTwoNodesOfOneName(t *testing.T) {
+	f := newFixture(t, 1)
+	a, b := f.node("a"), f.node("a")
+	eventually(t, "one of them says it", func() bool {
+		return a.log.count("another node has the name")+b.log.count("another node has the name") > 0
+	})
+	a.stop()
+	if n := a.log.count("another node has the name"); n > 1 {
+		t.Errorf("one node says it %d times, want once", n)
+	}
+}
+
+// TestForeignValues: what is in Redis and no binding is passed over, and is gone with the next change of its line.
+func TestForeignValues(t *testing.T) {
+	f := newFixture(t, 2)
+	a := f.table("a", filepath.Join(t.TempDir(), "log"))
+	key := a.fed.line(f.lines[0].ID)
+	f.redis.client.HSet(t.Context(), key, "short", "x", "long", strings.Repeat("x", 100))
+	f.redis.client.SAdd(t.Context(), a.fed.key("lines"), f.lines[0].ID)
+	a.run()
+	b := f.node("b")
+	for i, n := range []*node{a, b} {
+		n.do(phone{line: f.lines[0], contact: fmt.Sprintf("sip:%d@192.0.2.1", i), callID: n.name, cseq: 1, expires: 600})
+	}
+	a.lists(f.lines[0], "a sip:0@192.0.2.1", "b sip:1@192.0.2.1")
+	b.lists(f.lines[0], "a sip:0@192.0.2.1", "b sip:1@192.0.2.1")
+	if a.log.count("cannot be read") == 0 {
+		t.Error("a's log does not say that something cannot be read")
+	}
 }
