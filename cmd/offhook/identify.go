@@ -37,6 +37,8 @@ type identifyIn struct {
 	Path  *string `json:"path"`
 	UA    *string `json:"ua"`
 	VCI   *string `json:"vci"`
+	Event *string `json:"event"` // of a SIP SUBSCRIBE for a profile
+	URI   *string `json:"ruri"`
 }
 
 // identifyOut leaves null what the request does not claim.
@@ -72,7 +74,7 @@ func (c *identifyCmd) Run(s std) error {
 			fmt.Fprintf(s.err, "line %d: %v\n", n, err)
 			bad++
 		} else {
-			id = catalog.Identify(family.Evidence{Proto: row.Proto, Path: text(row.Path), Agent: text(row.UA), VCI: text(row.VCI)})
+			id = catalog.Identify(family.Evidence{Proto: row.Proto, Path: text(row.Path), Agent: text(row.UA), VCI: text(row.VCI), Event: text(row.Event), URI: text(row.URI)})
 		}
 		err := out.Encode(identifyOut{
 			Maker: claimed(id.Maker), Model: claimed(id.Model), Firmware: claimed(id.Firmware), MAC: claimed(id.MAC), Serial: claimed(id.Serial),

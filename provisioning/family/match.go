@@ -14,12 +14,14 @@ type Evidence struct {
 	Agent string // HTTP or SIP User-Agent (Proto says which)
 	VCI   string // DHCP option 60
 	Cert  string // subject of a verified client certificate; "" none
+	Event string // Event header of a SIP SUBSCRIBE for a profile (RFC 6080)
+	URI   string // and its Request-URI
 }
 
 // Claim is one field of an identity with where it comes from. Value "" means that nothing claims the field.
 type Claim struct {
 	Value      string
-	Source     string // "client_cert", "user_agent", "request_path", "dhcp_class", "sip_user_agent" or "oui"
+	Source     string // "client_cert", "user_agent", "request_path", "dhcp_class", "sip_user_agent", "sip_event" or "oui"
 	Confidence int    // 0-100; see the constants
 }
 
@@ -185,9 +187,10 @@ func (f *Family) named(r *rule, raw string, path bool) string {
 
 // sightings are the readings of all evidence, by kind in order of strength.
 type sightings struct {
-	req                    request
-	cert, agent, path, vci []sighting
-	agentSeen              bool // the request bore an agent, known or not
+	req                             request
+	cert, agent, path, vci, profile []sighting
+	mac                             string // of who asks for a profile
+	agentSeen                       bool   // the request bore an agent, known or not
 }
 
 func (c *Catalog) look(e Evidence) sightings {
@@ -206,6 +209,7 @@ func (c *Catalog) look(e Evidence) sightings {
 	if s.agent = c.sure(&s, c.see(first, clip(agent), source, Declared)); len(s.agent) == 0 {
 		s.agent = c.sure(&s, c.see(second, clip(agent), source, Declared))
 	}
+	s.profile, s.mac = c.profile(e), macOfProfile(e.URI)
 	s.vci = c.sure(&s, c.see(byVCI, clip(strings.TrimRight(e.VCI, "\x00 ")), "dhcp_class", Classed))
 	return s
 }
@@ -260,7 +264,7 @@ func (c Claim) or(value string, s sighting) Claim {
 // choose picks at most one sighting of each kind, all of one maker, strongest first.
 func (c *Catalog) choose(s *sightings) []sighting {
 	var out []sighting
-	for _, seen := range [][]sighting{s.cert, s.agent, c.fitting(s, out), s.vci} {
+	for _, seen := range [][]sighting{s.cert, s.agent, s.profile, c.fitting(s, out), s.vci} {
 		if len(out) > 0 {
 			seen = of(out[0].fam, seen)
 		}
@@ -345,6 +349,9 @@ func (c *Catalog) claimMAC(s *sightings, chosen []sighting) Claim {
 		if sg.mac != "" {
 			return claim(sg.source, sg.confidence, sg.mac)
 		}
+	}
+	if s.mac != "" {
+		return claim("sip_event", Requested, s.mac)
 	}
 	return Claim{}
 }
