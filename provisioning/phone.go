@@ -55,6 +55,7 @@ func (s *Service) commonPart(set fleet.Settings, plan fleet.DialPlan, f *family.
 		Model:       m,
 		BaseURL:     s.baseURL(set),
 		FirmwareURL: set.FirmwareURL,
+		CAURL:       set.CAURL,
 		ResyncEvery: set.ResyncMinutes,
 		NTPServers:  set.NTPServers,
 		Time:        zone,

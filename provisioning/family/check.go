@@ -26,7 +26,7 @@ func (v *validator) templates() {
 		}
 		c := fieldChecker{set: v.set, tables: v.tables, seen: map[string]bool{}}
 		c.check(f.Template, dot)
-		f.Secret, f.revised, f.fits = c.secret, c.revised, c.fits
+		f.Secret, f.revised, f.fits, f.raw = c.secret, c.revised, c.fits, c.raw
 		for _, p := range c.problems {
 			if !slices.Contains(v.problems, p) { // files may share a template
 				v.problems = append(v.problems, p)

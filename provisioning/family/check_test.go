@@ -131,7 +131,7 @@ func TestCharset(t *testing.T) {
 // TestExtraNames: where all files are lines of text a name may hold slashes and blanks, but not at its ends.
 func TestExtraNames(t *testing.T) {
 	load := func(format, expr string) error {
-		_, err := Load(fstest.MapFS{"acme/family.toml": {Data: []byte("id = 'acme'\nname = 'Acme'\nextra_name = '" + expr + "'\n[[file]]\npath = '{mac}.cfg'\ntemplate = 'a'\nscope = 'device'\nformat = '" + format + "'\n")}, "acme/files/a": {Data: []byte("<a/>\n")}})
+		_, err := Load(fstest.MapFS{"acme/family.toml": {Data: []byte("id = 'acme'\nname = 'Acme'\nextra_name = '" + expr + "'\n[[file]]\npath = '{mac}.cfg'\ntemplate = 'a'\nscope = 'device'\nformat = '" + format + "'\n")}, "acme/files/a": {Data: []byte("{{range .Extra}}{{.Name}}{{end}}\n")}})
 		return err
 	}
 	for name, tc := range map[string]struct {

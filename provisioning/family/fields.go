@@ -20,6 +20,7 @@ type fieldChecker struct {
 	secret   bool // a Secret is printed
 	revised  bool // Phone.Revision is named
 	fits     bool // fits is called
+	raw      bool // Phone.Extra is named
 }
 
 type variable struct {
@@ -267,6 +268,7 @@ func (c *fieldChecker) chain(n parse.Node, t reflect.Type, names []string) refle
 			return nil
 		}
 		c.revised = c.revised || t == typePhone && name == "Revision"
+		c.raw = c.raw || t == typePhone && name == "Extra"
 		t = f.Type
 	}
 	return t

@@ -143,6 +143,7 @@ func tlsSRTP(f *Family, m Model) Phone {
 	p := bare(f, m)
 	p.BaseURL = "https://prov.example.test/t/2h7f9q/"
 	p.FirmwareURL = "https://prov.example.test/firmware/image.bin"
+	p.CAURL = "https://prov.example.test/ca.pem"
 	p.ResyncEvery = 1440
 	p.Provision = Credentials{User: "dev-a1b2c3", Password: NewSecret("Fixture-Prov-Pass")}
 	p.AdminPassword, p.UserPassword = NewSecret("Fixture-Admin-Pass"), NewSecret("Fixture-User-Pass")

@@ -168,6 +168,7 @@ func newFamily(dir *folder) (*Family, *positions, []problem) {
 	f.set, found = parseSet(dir.files)
 	v.problems = append(v.problems, found...)
 	v.templates()
+	v.extraName()
 	if len(v.problems) > 0 {
 		return f, pos, v.problems
 	}

@@ -93,6 +93,7 @@ type File struct {
 
 	revised bool // derived: the template names Revision
 	fits    bool // derived: the template asks which secrets it can write
+	raw     bool // derived: the template names Extra
 }
 
 // Upload is a file that the family's phones may send (PUT over HTTP, WRQ over TFTP).

@@ -167,6 +167,7 @@ func placeSettings() []setting {
 		{name: "provisioning_url", set: func(p *Phone) { p.BaseURL = "http://other.example.test/" }},
 		{name: "its own credentials", set: func(p *Phone) { p.Provision = Credentials{User: "dev-a1b2c3", Password: NewSecret("other")} }},
 		{name: "resync_minutes", set: func(p *Phone) { p.ResyncEvery = 1440 }},
+		{name: "ca_url", set: func(p *Phone) { p.CAURL = "http://prov.example.test/ca.pem" }},
 		{name: "firmware_url", set: func(p *Phone) { p.FirmwareURL = "http://prov.example.test/firmware/image.bin" }},
 		{name: "phonebook", set: func(p *Phone) {
 			p.Phonebooks = []Phonebook{{Name: "Company", URL: "http://prov.example.test/book.xml"}}

@@ -76,7 +76,6 @@ func (v *validator) head() {
 	if v.Digest != "" {
 		v.word("digest", v.Digest, "md5", "sha-256")
 	}
-	v.extraName()
 }
 
 func (v *validator) event(path, event string) {
@@ -122,9 +121,9 @@ func (v *validator) extraName() {
 	v.extra = re
 }
 
-// lines says whether all files are lines of text, where a name may hold a slash or a blank.
+// lines says whether all files that raw parameters stand in are lines of text, where a name may hold a slash or a blank.
 func (v *validator) lines() bool {
-	return !slices.ContainsFunc(v.Files, func(f File) bool { return f.Format == formatXML || f.Format == formatJSON })
+	return !slices.ContainsFunc(v.Files, func(f File) bool { return f.raw && (f.Format == formatXML || f.Format == formatJSON) })
 }
 
 func (v *validator) modelRows() {

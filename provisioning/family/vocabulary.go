@@ -60,6 +60,7 @@ type Common struct {
 
 	BaseURL     string // where the phone fetches its files, with a trailing slash and without credentials
 	FirmwareURL string // image to install; "" leaves firmware alone
+	CAURL       string // certificate (PEM) of the authority to trust beside the maker's; "" = the maker's alone
 	ResyncEvery int    // minutes between two looks for a new configuration; 0 = maker's default
 
 	NTPServers  []string

@@ -213,6 +213,7 @@ func (s Settings) checkNetwork() error {
 	e.add(checkHostPort("/outbound_proxy", s.OutboundProxy))
 	e.add(checkHostPort("/syslog_server", s.Syslog))
 	e.add(checkURL("/firmware_url", s.FirmwareURL, "http", "https", "tftp", "ftp"))
+	e.add(checkURL("/ca_url", s.CAURL, "http", "https", "tftp"))
 	e.add(checkURL("/provisioning_url", s.ProvisioningURL, "http", "https", "tftp"))
 	e.add(between("/register_expires", s.RegisterExpires, 60, 86400))
 	e.add(between("/nat_keepalive", s.Keepalive, 5, 3600))

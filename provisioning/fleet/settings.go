@@ -26,6 +26,7 @@ type Settings struct {
 	DSCPAudio       *int     `json:"dscp_audio,omitempty" doc:"0 to 63"`
 	Syslog          string   `json:"syslog_server,omitempty" doc:"host[:port]"`
 	FirmwareURL     string   `json:"firmware_url,omitempty"`
+	CAURL           string   `json:"ca_url,omitempty" doc:"where phones fetch the certificate (PEM) of the authority that they shall trust beside their maker's, for TLS"`
 	ProvisioningURL string   `json:"provisioning_url,omitempty" doc:"where phones fetch their files, instead of the advertised address"`
 	ResyncMinutes   int      `json:"resync_minutes,omitempty" doc:"how often a phone looks for a new configuration"`
 	Keys            []Key    `json:"keys,omitempty" doc:"programmable keys"`
@@ -90,6 +91,7 @@ func (s Settings) Over(upper Settings) Settings {
 	pick(&out.DSCPAudio, upper.DSCPAudio)
 	pick(&out.Syslog, upper.Syslog)
 	pick(&out.FirmwareURL, upper.FirmwareURL)
+	pick(&out.CAURL, upper.CAURL)
 	pick(&out.ProvisioningURL, upper.ProvisioningURL)
 	pick(&out.ResyncMinutes, upper.ResyncMinutes)
 	out.Keys = overKeys(s.Keys, upper.Keys)
