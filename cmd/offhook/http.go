@@ -41,7 +41,7 @@ func (a *app) http(name string, ln net.Listener, h http.Handler) {
 	}
 	server := a.httpServer(name, ln, h)
 	a.serve = append(a.serve, service{name, func(context.Context) error {
-		return server.Serve(netutil.LimitListener(ln, maxConnections))
+		return server.Serve(agentListener{netutil.LimitListener(ln, maxConnections)})
 	}})
 }
 
