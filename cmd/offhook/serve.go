@@ -35,7 +35,7 @@ type serveCmd struct {
 	Registrar sipFlags `embed:"" prefix:"sip-"`
 
 	SMTPHost     string `name:"smtp-host" help:"Mail server for invitations and welcome mails; without one no mail is sent." placeholder:"HOST"`
-	SMTPPort     int    `name:"smtp-port" help:"Its port." default:"587"`
+	SMTPPort     int    `name:"smtp-port" help:"Its port; default: 587, with --smtp-tls tls 465." placeholder:"PORT"`
 	SMTPTLS      string `name:"smtp-tls" help:"starttls, tls (from the first byte) or off." default:"starttls" enum:"starttls,tls,off"`
 	SMTPUser     string `name:"smtp-user" help:"User name there; none = no authentication." placeholder:"NAME"`
 	SMTPPassword string `name:"smtp-password" help:"Password there; better given in OFFHOOK_SMTP_PASSWORD than on the command line." placeholder:"TEXT"`
