@@ -199,6 +199,7 @@ func (a *api) openAPI() ([]byte, error) {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")
+	explain(a.huma.OpenAPI())
 	out, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
 	return append(out, '\n'), err
 }

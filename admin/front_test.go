@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -219,5 +221,58 @@ func TestNewDeviceWaits(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "required") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestOpenAPIExplainsEverything: every name has a meaning, and an example where a value could look in many ways. A secret has
+// none, nor has what is told only when something failed.
+func TestOpenAPIExplainsEverything(t *testing.T) {
+	var doc struct {
+		Paths map[string]map[string]struct {
+			ID         string `json:"operationId"`
+			Summary    string
+			Parameters []struct{ Name, Description string }
+		}
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct {
+					Ref         string `json:"$ref"`
+					Description string
+					Type        any
+					Enum        []any
+					Examples    []any
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(OpenAPI()), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range doc.Paths {
+		for _, op := range path {
+			if op.Summary == "" {
+				t.Errorf("%s has no summary", op.ID)
+			}
+			for _, p := range op.Parameters {
+				if p.Description == "" {
+					t.Errorf("%s: parameter %s has no description", op.ID, p.Name)
+				}
+			}
+		}
+	}
+	bare := []string{"secret", "key", "token", "code", "admin_password", "user_password", "password", "current_password", "new_password", "hash", "previous_hash", "next_cursor", "detail", "failure", "last_error"}
+	for schema, s := range doc.Components.Schemas {
+		for name, p := range s.Properties {
+			text := strings.Contains(fmt.Sprint(p.Type), "string") || strings.Contains(fmt.Sprint(p.Type), "integer")
+			if p.Ref != "" {
+				continue
+			}
+			if p.Description == "" {
+				t.Errorf("%s.%s has no description", schema, name)
+			}
+			if text && len(p.Enum)+len(p.Examples) == 0 && !slices.Contains(bare, name) {
+				t.Errorf("%s.%s has no example", schema, name)
+			}
+		}
 	}
 }

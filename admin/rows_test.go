@@ -256,7 +256,7 @@ func TestR3AFirstClass(t *testing.T) {
 // TestR40AdminPermissions are none unless said.
 func TestR40AdminPermissions(t *testing.T) {
 	o := newOffice(t)
-	o.ok(201, "POST", "/v1/users", `{"first_name":"A"}`).want(t, map[string]string{"admin_permissions": `{"mode":"none"}`})
+	o.ok(201, "POST", "/v1/users", `{"first_name":"A"}`).want(t, map[string]string{"admin_permissions": `{"grants":[],"mode":"none"}`})
 	o.refused(422, "value-unknown", "/admin_permissions/mode", "POST", "/v1/users", `{"first_name":"A","admin_permissions":{"mode":"god"}}`)
 }
 

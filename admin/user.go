@@ -38,7 +38,7 @@ type UserBody struct {
 
 type permissions struct {
 	Mode   string   `json:"mode,omitempty" enum:"super,custom,none" default:"none" nullable:"true"`
-	Grants []string `json:"grants,omitempty" doc:"with mode custom: pbx:configure, invoices:view, invoices:pay, reports:view"`
+	Grants []string `json:"grants" required:"false" doc:"with mode custom: pbx:configure, invoices:view, invoices:pay, reports:view"`
 }
 
 type voicemailBody struct {
@@ -181,7 +181,7 @@ func (a *api) showUser(ctx context.Context, s *fleet.Snap, u fleet.User) (user, 
 	out := user{
 		ID: u.ID, Domain: d.Name, Purpose: u.Purpose, FirstName: u.FirstName, LastName: u.LastName, DisplayName: u.DisplayName(),
 		Email: orNull(u.Email), EmailVerifiedAt: u.EmailVerifiedAt, NotificationEmails: list(u.NotificationEmails),
-		Department: orNull(u.Department), Language: orNull(u.Language), ExtensionNumber: u.ExtensionNumber,
+		Department: orNull(u.Department), Language: orNull(cmp.Or(u.Language, d.Settings.Language)), ExtensionNumber: u.ExtensionNumber,
 		Scope: u.Scope, BillingClass: u.BillingClass(),
 		AdminPermissions:     permissions{Mode: u.Permissions.Mode, Grants: list(u.Permissions.Grants)},
 		EffectivePermissions: list(u.EffectivePermissions()), LoginEnabled: u.LoginEnabled,

@@ -41,6 +41,7 @@ func printAnswer(w io.Writer, answer []byte, asJSON bool) error {
 // columns are the scalar fields that a table shows, in this order; those that a noun does not have are left out.
 var columns = [...]string{
 	"id", "actor", "action", "resource", "name", "mac_address", "user_id", "extension_number", "aor", "display_name", "first_name", "last_name", "email", "setup_state", "maker", "model", "firmware",
+	"number", "url", "line_id", "description", "scopes", "enabled", "target", "attempts", "last_error", "done", "total", "failed", "size", "uploaded_at",
 	"device_type", "type", "kind", "accounts", "keys", "provisioning", "registration", "contact", "source", "transport", "user_agent", "expires_at",
 	"at", "reason", "file", "peer", "count", "value", "layer", "path", "scope", "format", "last_seen_at", "times_seen", "state",
 }
@@ -53,6 +54,7 @@ func printList(w io.Writer, items []any) {
 		}
 	}
 	if len(shown) == 0 {
+		fmt.Fprintln(w, "none")
 		return
 	}
 	fmt.Fprintln(w, strings.ToUpper(strings.Join(shown, "\t")))

@@ -141,6 +141,7 @@ func (u User) filled() User {
 		u.Permissions.Mode = "none"
 	}
 	u.GroupIDs, u.LicenseSKUs, u.Permissions.Grants = distinct(u.GroupIDs), distinct(u.LicenseSKUs), distinct(u.Permissions.Grants)
+	u.NotificationEmails = distinct(u.NotificationEmails)
 	for _, text := range []*string{&u.FirstName, &u.LastName, &u.DisplayNameSet, &u.Department, &u.CallerID.Name} {
 		*text = tidy(*text)
 	}
