@@ -91,7 +91,10 @@ func (a *Account) HA1(alg digest.Algorithm, realm []byte) digest.Hex {
 			return h.hex
 		}
 	}
-	h := ha1{string(realm), alg, digest.HA1(alg, a.username, string(realm), a.secret.Reveal())}
+	h := ha1{a.domain, alg, digest.HA1(alg, a.username, string(realm), a.secret.Reveal())}
+	if string(realm) != a.domain { // the domain's name is shared by all accounts: no copy for each, and it stays in the cache
+		h.realm = string(realm)
+	}
 	if len(a.ha1) < 2*digest.Algorithms { // the realms are domains of ours: few, but not bounded by this code
 		a.ha1 = append(a.ha1, h)
 	}

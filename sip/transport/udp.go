@@ -43,9 +43,10 @@ func NewUDP(pc net.PacketConn) (*UDP, error) {
 // batchSize is how many datagrams one system call may bring or take: after a power cut they come in crowds.
 const batchSize = 32
 
-// Rounds that follow each other within crowded are a crowd: then a pause of gather lets datagrams come together, because
-// waking up for each costs more than answering it. A round that brought enough is followed by the next at once.
-const crowded, gather, enough = 3 * time.Millisecond, time.Millisecond, batchSize
+// Rounds that follow each other within crowded are a crowd: then a pause lets worth datagrams come together, because waking
+// up for each costs more than answering it. It is as long as so many take to come, and never longer than gather, which no
+// phone notices. A full round is followed by the next at once.
+const crowded, gather, worth = 3 * time.Millisecond, time.Millisecond, batchSize / 2
 
 // batchConn is what golang.org/x/net/ipv4 and ipv6 make of a socket.
 type batchConn interface {
@@ -103,8 +104,8 @@ func (u *UDP) Serve(handle Datagrams, settle func() bool) error {
 			b.send(answers)
 		}
 		now := time.Now()
-		if now.Sub(last) < crowded && n < enough {
-			rest(gather)
+		if since := now.Sub(last); since < crowded && n < batchSize {
+			rest(min(gather, since*worth/time.Duration(max(n, 1))))
 		}
 		last = now
 	}
