@@ -112,40 +112,42 @@ func post(tx *fleet.Tx, domainID, to string, l letter.Letter) error {
 
 // checkWelcome holds that a welcome mail that is asked for can have somebody to go to.
 func checkWelcome(u fleet.User) error {
-	if wantsWelcome(u) && u.Email == "" {
+	if asksWelcome(u) && u.Email == "" {
 		return invalidAt("/email", "email-required", "a welcome mail needs an e-mail address; give one, or welcome_email none")
 	}
 	return nil
 }
 
-func wantsWelcome(u fleet.User) bool {
+func asksWelcome(u fleet.User) bool {
 	return u.WelcomeEmail == "default" || u.WelcomeEmail == "custom"
 }
 
-// welcome puts the welcome mail into the outbox (R07, S2): the domain's own, or ours where it has none.
-func (a *api) welcome(tx *fleet.Tx, u fleet.User) error {
-	if !wantsWelcome(u) || !a.SMTP.Enabled() {
-		return nil
+// welcome puts the welcome mail into the outbox unless none is wanted (R07, S2): the domain's own, or ours where it has none.
+// What leaves the house because of a change is one of its effects.
+func (a *api) welcome(tx *fleet.Tx, u fleet.User) ([]fleet.Effect, error) {
+	if u.WelcomeEmail == "none" || u.Email == "" || !a.SMTP.Enabled() {
+		return nil, nil
 	}
 	d, facts, err := a.factsOf(&tx.Snap, u)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l, _ := letter.Welcome(welcomeTexts(d, u), languageOf(d, u), facts)
-	return post(tx, d.ID, u.Email, l)
+	l, own := letter.Welcome(welcomeTexts(d, u), languageOf(d, u), facts)
+	which := map[bool]string{true: "custom", false: "default"}[own]
+	return []fleet.Effect{{Type: "welcome_email", Quantity: 1, Detail: which}}, post(tx, d.ID, u.Email, l)
 }
 
 func welcomeTexts(d fleet.Domain, u fleet.User) fleet.MailTexts {
-	if u.WelcomeEmail == "custom" {
-		return d.MailTemplates.Welcome
+	if u.WelcomeEmail == "default" {
+		return nil
 	}
-	return nil
+	return d.MailTemplates.Welcome
 }
 
 // welcomeWarnings say what became of the welcome mail, where that is not what was asked for.
 func (a *api) welcomeWarnings(d fleet.Domain, u fleet.User) []warning {
 	switch {
-	case !wantsWelcome(u):
+	case !asksWelcome(u):
 		return nil
 	case !a.SMTP.Enabled():
 		return []warning{{Code: "mail-off", Detail: "no mail server is configured: no welcome mail was sent"}}

@@ -12,6 +12,7 @@ import (
 
 	"offhook/admin/outbox"
 	"offhook/admin/outbox/smtptest"
+	"offhook/provisioning/fleet"
 )
 
 // newPostOffice is an office whose mail leaves through a real server.
@@ -69,7 +70,7 @@ var code = regexp.MustCompile(`(?m)^([0-9a-z]{20,})$`)
 // once.
 func TestR56Invitation(t *testing.T) {
 	o, server := newPostOffice(t)
-	u := o.ok(201, "POST", "/v1/users", `{"first_name":"Jürgen","language":"de","email":"j@example.test","login_enabled":true}`)
+	u := o.ok(201, "POST", "/v1/users", `{"first_name":"Jürgen","language":"de","email":"j@example.test","login_enabled":true,"welcome_email":"none"}`)
 	user := "/v1/users/" + u.str("id")
 	u.want(t, map[string]string{"invitation": `{"accepted_at":null,"expires_at":null,"sent_at":null,"state":"none"}`})
 	o.ok(202, "POST", user+"/actions/send-invitation", "").want(t, map[string]string{"invitation.state": `"sent"`, "invitation.expires_at": `"2026-03-09T09:30:00Z"`})
@@ -108,7 +109,7 @@ func TestR56Invitation(t *testing.T) {
 // TestR56InvitationExpires, and one to an address that changed meanwhile proves nothing.
 func TestR56InvitationExpires(t *testing.T) {
 	o, server := newPostOffice(t, func(c *Config) { c.PublicURL = "https://pbx.example.test/" })
-	u := o.ok(201, "POST", "/v1/users", `{"first_name":"A","email":"a@example.test"}`)
+	u := o.ok(201, "POST", "/v1/users", `{"first_name":"A","email":"a@example.test","welcome_email":"none"}`)
 	user := "/v1/users/" + u.str("id")
 	o.ok(202, "POST", user+"/actions/send-invitation", "")
 	_, link, ok := strings.Cut(o.mails(server, 1)[0].text, "https://pbx.example.test/#invitation=")
@@ -147,35 +148,78 @@ func TestGuessedCodes(t *testing.T) {
 	}
 }
 
+// welcomed are who got which mail, once n have arrived.
+func (o *office) welcomed(server *smtptest.Server, n int) []string {
+	o.t.Helper()
+	var out []string
+	for _, m := range o.mails(server, n) {
+		out = append(out, m.to+" "+m.subject)
+	}
+	return out
+}
+
+const ownWelcome = `{"mail_templates":{"welcome":{"de":{"subject":"Willkommen {first_name}","text":"Nr. {extension_number}"}}},"settings":{"language":"de"}}`
+
 // TestR07WelcomeMail is ours or the domain's own, in the user's language, with the guide for the phone (R87).
 func TestR07WelcomeMail(t *testing.T) {
 	o, server := newPostOffice(t)
-	o.ok(200, "PATCH", "/v1/domains/example.test", `{"mail_templates":{"welcome":{"de":{"subject":"Willkommen {first_name}","text":"Nr. {extension_number}"}}},"settings":{"language":"de"}}`).want(t, map[string]string{
+	o.ok(200, "PATCH", "/v1/domains/example.test", ownWelcome).want(t, map[string]string{
 		"mail_templates.welcome.de.subject": `"Willkommen {first_name}"`})
 	o.ok(201, "POST", "/v1/users", `{"first_name":"A","email":"1@example.test","welcome_email":"custom"}`).want(t, map[string]string{"warnings": "null"})
 	o.ok(201, "POST", "/v1/users", `{"first_name":"B","email":"2@example.test","welcome_email":"custom","language":"en"}`).want(t, map[string]string{"warnings.0.code": `"template-missing"`})
 	o.ok(201, "POST", "/v1/users", `{"first_name":"C","email":"3@example.test","welcome_email":"default","deskphone":{"new":{"mac_address":"02ac3e000001","model":"One 200"}}}`)
-	o.ok(201, "POST", "/v1/users", `{"first_name":"D","email":"4@example.test","welcome_email":"none"}`)
-	o.ok(201, "POST", "/v1/users", `{"first_name":"E","email":"5@example.test"}`)
-	o.ok(200, "POST", "/v1/users?dry_run=true", `{"first_name":"F","email":"6@example.test","welcome_email":"default"}`)
-	o.imported("", "first_name,email,welcome_email,voicemail_pin,extension_number\nG,7@example.test,default,,\nH,8@example.test,default,150,150\n")
-	got := o.mails(server, 4)
-	var lines []string
-	for _, m := range got {
-		lines = append(lines, m.to+" "+m.subject)
+	o.ok(201, "POST", "/v1/users", `{"first_name":"D","email":"4@example.test","welcome_email":"none"}`).want(t, map[string]string{"effects": "[]"})
+	want := []string{"1@example.test Willkommen A", "2@example.test Your telephone extension 102", "3@example.test Ihre Durchwahl 103"}
+	if got := o.welcomed(server, 3); !slices.Equal(got, want) {
+		t.Errorf("mails %q, want %q", got, want)
 	}
-	want := []string{"1@example.test Willkommen A", "2@example.test Your telephone extension 102", "3@example.test Ihre Durchwahl 103", "7@example.test Ihre Durchwahl 106"}
-	if !slices.Equal(lines, want) {
-		t.Errorf("mails %q, want %q", lines, want)
-	}
-	if !strings.Contains(got[2].text, "https://acme.example.test/one200") || strings.TrimSpace(got[0].text) != "Nr. 101" {
+	if got := o.mails(server, 3); !strings.Contains(got[2].text, "https://acme.example.test/one200") || strings.TrimSpace(got[0].text) != "Nr. 101" {
 		t.Errorf("%+v", got)
 	}
 	o.refused(422, "email-required", "/email", "POST", "/v1/users", `{"first_name":"A","welcome_email":"default"}`)
 	o.refused(422, "placeholder-unknown", "/mail_templates/welcome/de/text", "PATCH", "/v1/domains/example.test", `{"mail_templates":{"welcome":{"de":{"subject":"s","text":"{password}"}}}}`)
 	off := newOffice(t)
-	off.ok(201, "POST", "/v1/users", `{"first_name":"A","email":"a@example.test","welcome_email":"default"}`).want(t, map[string]string{"warnings.0.code": `"mail-off"`})
+	off.ok(201, "POST", "/v1/users", `{"first_name":"A","email":"a@example.test","welcome_email":"default"}`).want(t, map[string]string{"warnings.0.code": `"mail-off"`, "effects": "[]"})
+	off.ok(201, "POST", "/v1/users", `{"first_name":"B","email":"b@example.test"}`).want(t, map[string]string{"warnings": "null", "effects": "[]"})
 	for range off.store.Snap().Deliveries("") {
 		t.Error("a mail waits for a server that is not there")
+	}
+}
+
+// TestR07WelcomeMailUnlessSaid: without a word about it a user is welcomed, in the domain's own words if it has set them up in
+// the user's language, and in ours otherwise. The dry run says so, and sends nothing.
+func TestR07WelcomeMailUnlessSaid(t *testing.T) {
+	o, server := newPostOffice(t)
+	o.ok(200, "PATCH", "/v1/domains/example.test", ownWelcome)
+	for _, c := range []struct{ body, effects string }{
+		{`{"first_name":"A","email":"1@example.test"}`, `[{"detail":"custom","quantity":1,"type":"welcome_email"}]`},
+		{`{"first_name":"B","email":"2@example.test","language":"en","welcome_email":null}`, `[{"detail":"default","quantity":1,"type":"welcome_email"}]`},
+		{`{"first_name":"C"}`, "[]"},
+		{`{"first_name":"D","email":"4@example.test","welcome_email":"none"}`, "[]"},
+	} {
+		want := map[string]string{"effects": c.effects, "warnings": "null"}
+		o.ok(200, "POST", "/v1/users?dry_run=true", c.body).want(t, want)
+		o.ok(201, "POST", "/v1/users", c.body).want(t, want)
+	}
+	o.sightings.Wait(fleet.Waiting{MAC: "02ac3e000001", Maker: "acme", Model: "One 100", LastSeen: o.clock.Now()})
+	o.ok(201, "POST", "/v1/waiting-room/02ac3e000001/adopt", `{"user":{"first_name":"E","email":"5@example.test","scope":"call_center_agent"}}`).want(t, map[string]string{
+		"effects": `[{"quantity":1,"type":"billable_device"},{"detail":"call_center_agent","quantity":1,"type":"billable_addon"},{"detail":"custom","quantity":1,"type":"welcome_email"}]`})
+	if got, want := o.welcomed(server, 3), []string{"1@example.test Willkommen A", "2@example.test Your telephone extension 102", "5@example.test Willkommen E"}; !slices.Equal(got, want) {
+		t.Errorf("mails %q, want %q", got, want)
+	}
+}
+
+// TestR06ImportWelcomes: a row is a user like any other, and one that is refused gets no mail.
+func TestR06ImportWelcomes(t *testing.T) {
+	o, server := newPostOffice(t)
+	o.ok(200, "PATCH", "/v1/domains/example.test", ownWelcome)
+	sheet := "first_name,email,welcome_email,voicemail_pin,extension_number,language\nA,1@example.test,,,,\nB,2@example.test,default,,,en\nC,3@example.test,none,,,\nD,,,,,\nE,5@example.test,,150,150,\n"
+	dry, real := o.imported("?dry_run=true", sheet), o.imported("", sheet)
+	for _, j := range []tree{dry, real} {
+		j.want(t, map[string]string{"failed": "1", "rows.0.effects": `[{"detail":"custom","quantity":1,"type":"welcome_email"}]`, "rows.1.effects": `[{"detail":"default","quantity":1,"type":"welcome_email"}]`,
+			"rows.2.effects": "null", "rows.3.effects": "null", "rows.4.ok": "false"})
+	}
+	if got, want := o.welcomed(server, 2), []string{"1@example.test Willkommen A", "2@example.test Your telephone extension 102"}; !slices.Equal(got, want) {
+		t.Errorf("mails %q, want %q", got, want)
 	}
 }

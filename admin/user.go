@@ -33,7 +33,7 @@ type UserBody struct {
 	LicenseSKUs        []string      `json:"license_skus,omitempty"`
 	RoleID             string        `json:"role_id,omitempty" nullable:"true"`
 	TemplateID         string        `json:"template_id,omitempty" nullable:"true" doc:"id of the profile that the user's devices get, unless they have one"`
-	WelcomeEmail       string        `json:"welcome_email,omitempty" enum:"default,custom,none" nullable:"true" doc:"sent at the creation: ours, or the domain's own; needs email; none unless asked for"`
+	WelcomeEmail       string        `json:"welcome_email,omitempty" enum:"default,custom,none" nullable:"true" doc:"what the creation sends to email, if mail can be sent: our words, the domain's own, or nothing; otherwise the domain's own if it has them in the user's language, and else ours. Asked for, it needs email"`
 }
 
 type permissions struct {
@@ -141,10 +141,10 @@ type nextStep struct {
 }
 
 type effect struct {
-	Type       string `json:"type" enum:"billable_device,device_reassigned,billable_addon,license_granted,line_deleted,line_transferred,device_unassigned"`
+	Type       string `json:"type" enum:"billable_device,device_reassigned,billable_addon,license_granted,line_deleted,line_transferred,device_unassigned,welcome_email"`
 	Quantity   int    `json:"quantity"`
 	ResourceID string `json:"resource_id,omitempty" doc:"of a record that existed before"`
-	Detail     string `json:"detail,omitempty"`
+	Detail     string `json:"detail,omitempty" doc:"of billable_addon the scope, of license_granted the licence, of welcome_email custom or default"`
 }
 
 type warning struct {

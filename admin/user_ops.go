@@ -83,7 +83,9 @@ func (a *api) makeUser(ctx context.Context, tx *fleet.Tx, b newUser, hashed secr
 	if err := a.pinNotExtension(b, created); err != nil {
 		return created, d, err
 	}
-	return created, d, a.welcome(tx, created.User)
+	greeted, err := a.welcome(tx, created.User)
+	created.Effects = append(created.Effects, greeted...)
+	return created, d, err
 }
 
 // pinNotExtension looks again once the number is known: it may have been allocated.

@@ -157,11 +157,11 @@ func (a *api) adopt(ctx context.Context, in *adoptInput) (*made[adopted], error)
 	}
 	out := &made[adopted]{Status: http.StatusCreated}
 	err = a.update(ctx, in.DryRun, func(tx *fleet.Tx) error {
-		stored, owner, err := a.giveAway(ctx, tx, d, b, hashed)
+		stored, to, err := a.giveAway(ctx, tx, d, b, hashed)
 		if err != nil {
 			return err
 		}
-		return a.showAdopted(ctx, &tx.Snap, stored, owner, out)
+		return a.showAdopted(ctx, &tx.Snap, stored, to, out)
 	})
 	switch {
 	case err != nil:
@@ -204,60 +204,57 @@ func (a *api) adoptee(w fleet.Waiting, b adoption) (fleet.Device, error) {
 	return d, err
 }
 
-func (a *api) giveAway(ctx context.Context, tx *fleet.Tx, d fleet.Device, b adoption, hashed secrets) (fleet.Device, *fleet.User, error) {
-	owner, lineID, err := a.adopter(ctx, tx, b, hashed)
+func (a *api) giveAway(ctx context.Context, tx *fleet.Tx, d fleet.Device, b adoption, hashed secrets) (fleet.Device, fleet.Created, error) {
+	to, err := a.adopter(ctx, tx, b, hashed)
 	if err != nil {
-		return d, nil, err
+		return d, to, err
 	}
-	if owner != nil {
-		d.DomainID = owner.DomainID
-		d.Lines = []fleet.DeviceLine{{Position: 1, LineID: lineID}}
+	if len(to.Lines) > 0 {
+		d.DomainID = to.User.DomainID
+		d.Lines = []fleet.DeviceLine{{Position: 1, LineID: to.Lines[0].ID}}
 	} else {
 		dom, err := a.domainNamed(ctx, &tx.Snap, b.Domain, "/domain")
 		if err != nil {
-			return d, nil, err
+			return d, to, err
 		}
 		d.DomainID = dom.ID
 	}
 	stored, err := tx.PutDevice(d)
-	return stored, owner, err
+	return stored, to, err
 }
 
-// adopter is the user who gets the phone, with the line that goes on its first key.
-func (a *api) adopter(ctx context.Context, tx *fleet.Tx, b adoption, hashed secrets) (*fleet.User, string, error) {
+// adopter is the user who gets the phone, with the line that goes on its first key. Nobody has no line.
+func (a *api) adopter(ctx context.Context, tx *fleet.Tx, b adoption, hashed secrets) (fleet.Created, error) {
 	switch {
 	case b.User != nil:
 		n := *b.User
 		n.Line = &newLine{}
 		n.Domain = or(n.Domain, b.Domain)
 		created, _, err := a.makeUser(ctx, tx, n, hashed)
-		if err != nil {
-			return nil, "", fleet.At("/user", err)
-		}
-		return &created.User, created.Lines[0].ID, nil
+		return created, fleet.At("/user", err)
 	case b.UserID != "":
 		u, err := a.user(ctx, &tx.Snap, b.UserID)
 		if err != nil {
-			return nil, "", invalidAt("/user_id", "user-unknown", "no user with this id exists")
+			return fleet.Created{}, invalidAt("/user_id", "user-unknown", "no user with this id exists")
 		}
 		for l := range tx.LinesOf(u.ID) {
-			return &u, l.ID, nil
+			return fleet.Created{User: u, Lines: []fleet.Line{l}}, nil
 		}
 		l, err := tx.PutLine(fleet.Line{UserID: u.ID})
-		return &u, l.ID, err
+		return fleet.Created{User: u, Lines: []fleet.Line{l}}, err
 	}
-	return nil, "", nil
+	return fleet.Created{}, nil
 }
 
-func (a *api) showAdopted(ctx context.Context, s *fleet.Snap, d fleet.Device, owner *fleet.User, out *made[adopted]) error {
+func (a *api) showAdopted(ctx context.Context, s *fleet.Snap, d fleet.Device, to fleet.Created, out *made[adopted]) error {
 	shown, err := a.showDevice(s, d)
 	if err != nil {
 		return err
 	}
 	out.at(ctx, d.Revision, "/v1/devices/"+d.ID)
-	out.Body = adopted{Device: shown, Effects: []effect{{Type: "billable_device", Quantity: 1}}}
-	if owner != nil {
-		u, err := a.showUser(ctx, s, *owner)
+	out.Body = adopted{Device: shown, Effects: append([]effect{{Type: "billable_device", Quantity: 1}}, effectsOf(to)...)}
+	if to.User.ID != "" {
+		u, err := a.showUser(ctx, s, to.User)
 		out.Body.User = &u
 		return err
 	}

@@ -22,9 +22,9 @@ type Created struct {
 	Effects []Effect
 }
 
-// Effect is a consequence outside this product, for the systems that bill or grant licences.
+// Effect is a consequence outside this product: for the systems that bill or grant licences, or for who gets a mail.
 type Effect struct {
-	Type       string `json:"type"` // billable_device, device_reassigned, billable_addon, license_granted
+	Type       string `json:"type"` // billable_device, device_reassigned, billable_addon, license_granted, welcome_email
 	Quantity   int    `json:"quantity"`
 	ResourceID string `json:"resource_id,omitempty"`
 	Detail     string `json:"detail,omitempty"`

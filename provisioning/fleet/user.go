@@ -35,7 +35,7 @@ type User struct {
 	LicenseSKUs        []string         `json:"license_skus,omitempty"`
 	RoleID             string           `json:"role_id,omitempty"`
 	TemplateID         string           `json:"template_id,omitempty"`   // profile for devices made for the user
-	WelcomeEmail       string           `json:"welcome_email,omitempty"` // default, custom or none
+	WelcomeEmail       string           `json:"welcome_email,omitempty"` // default, custom or none; "" = custom where the domain has one, otherwise default
 	Meta
 }
 
