@@ -199,7 +199,9 @@ func (a *api) openAPI() ([]byte, error) {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")
-	explain(a.huma.OpenAPI())
+	if err := explain(a.huma.OpenAPI()); err != nil {
+		return nil, err
+	}
 	out, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
 	return append(out, '\n'), err
 }
