@@ -25,9 +25,8 @@ import (
 	"offhook/provisioning/fleet"
 )
 
-// Config is what the API needs from the rest of the house. Log, Store, Sightings, Catalog, Key, Now and Rand are required;
-// Rand is safe for
-// concurrent use. A func that is nil answers as if there were nothing to tell.
+// Config is what the API needs from the rest of the house. Log, Store, Sightings, Catalog, Key, RequestKey, Now and Rand are
+// required; Rand is safe for concurrent use. A func that is nil answers as if there were nothing to tell.
 type Config struct {
 	Log       *slog.Logger
 	Store     *fleet.Store
@@ -36,6 +35,10 @@ type Config struct {
 	Key       fleet.Secret // the first admin key: everything, in every domain
 	Now       func() time.Time
 	Rand      io.Reader
+
+	// RequestKey hashes requests with an Idempotency-Key, which may hold passwords: whoever has the database alone must not be
+	// able to try guesses. The nodes on one journal need the same.
+	RequestKey fleet.Secret
 
 	// TrustedProxies are the reverse proxies whose word on a client's address is taken.
 	TrustedProxies []netip.Prefix
@@ -151,8 +154,8 @@ func (a *api) keepHouse(ctx context.Context) {
 // New returns the server of the admin listener: the API below /v1, and /healthz, /readyz, /metrics and /openapi.json, which
 // answer without a key, because the listener is private by default and none of them tells a secret.
 func New(c Config) (*Server, error) {
-	if c.Log == nil || c.Store == nil || c.Sightings == nil || c.Catalog == nil || c.Now == nil || c.Rand == nil {
-		return nil, errors.New("admin: Log, Store, Sightings, Catalog, Now and Rand are required")
+	if c.Log == nil || c.Store == nil || c.Sightings == nil || c.Catalog == nil || c.Now == nil || c.Rand == nil || c.RequestKey.IsZero() {
+		return nil, errors.New("admin: Log, Store, Sightings, Catalog, RequestKey, Now and Rand are required")
 	}
 	if c.Key.IsZero() {
 		return nil, errors.New("admin: the admin key is empty")

@@ -93,7 +93,7 @@ func (o *office) serve(tune ...func(*Config)) *office {
 	t := o.t
 	c := Config{
 		Log: slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Store: o.store, Sightings: o.sightings,
-		Catalog: catalogue(t), Key: fleet.NewSecret(adminKey), Now: o.clock.Now, Rand: rand.Reader,
+		Catalog: catalogue(t), Key: fleet.NewSecret(adminKey), RequestKey: fleet.NewSecret("request key"), Now: o.clock.Now, Rand: rand.Reader,
 		Registrations: o.registrations, AuthFailing: func(id string) bool { return o.failing[id] }, Notify: o.notify,
 	}
 	for _, f := range tune {

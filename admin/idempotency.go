@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -32,7 +33,7 @@ type replays struct {
 
 // replay is one answer; done is closed when it stands.
 type replay struct {
-	request [32]byte // hash of method, address and body
+	request [32]byte // keyed hash of method, address and body
 	at      time.Time
 	done    chan struct{}
 	status  int
@@ -86,7 +87,7 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	key := sha256.Sum256([]byte(callerOf(r.Context()).name + "\x00" + name))
-	request := sha256.Sum256(append([]byte(r.Method+" "+r.URL.String()+"\x00"), body...))
+	request := a.fingerprint(r, body)
 	entry, first := a.idem.claim(key, request)
 	switch {
 	case entry.request != request:
@@ -96,6 +97,15 @@ func (a *api) once(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	default:
 		a.repeat(w, r, entry)
 	}
+}
+
+// fingerprint tells one request from another, to nobody who lacks the key: the body may hold a password.
+func (a *api) fingerprint(r *http.Request, body []byte) (sum [32]byte) {
+	mac := hmac.New(sha256.New, []byte(a.RequestKey.Reveal()))
+	io.WriteString(mac, r.Method+" "+r.URL.String()+"\x00")
+	mac.Write(body)
+	mac.Sum(sum[:0])
+	return sum
 }
 
 func keyReused() *problem {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"offhook/provisioning/fleet"
 )
@@ -50,8 +51,11 @@ func (t *ticket) redeemed() {
 	}
 }
 
+// keyed marks a hash that was made with the server's key. Those of earlier versions have no mark.
+const keyed = "hmac-sha256:"
+
 func newTicket(key, request [32]byte) *ticket {
-	return &ticket{id: hex.EncodeToString(key[:]), request: hex.EncodeToString(request[:])}
+	return &ticket{id: hex.EncodeToString(key[:]), request: keyed + hex.EncodeToString(request[:])}
 }
 
 // recall answers for a request that was carried out before this process began, or on another node: with the record that it
@@ -61,7 +65,11 @@ func (a *api) recall(w http.ResponseWriter, r *http.Request, t *ticket, next htt
 	if err != nil {
 		return false
 	}
-	if kept.RequestHash != t.request {
+	switch {
+	case !strings.HasPrefix(kept.RequestHash, keyed): // for a day after an update, then it is forgotten
+		a.write(w, r, answerLost("a request with this Idempotency-Key was carried out before the server was updated, and whether this is the same one cannot be told; look at the record, and draw a new key for anything else"))
+		return true
+	case kept.RequestHash != t.request:
 		a.write(w, r, keyReused())
 		return true
 	}
@@ -77,8 +85,12 @@ func (a *api) recall(w http.ResponseWriter, r *http.Request, t *ticket, next htt
 			return true
 		}
 	}
-	a.write(w, r, newProblem(http.StatusConflict, "answer-lost", "this request was carried out before, but its answer is not kept; look at the record, do not send it under another key"))
+	a.write(w, r, answerLost("this request was carried out before, but its answer is not kept; look at the record, do not send it under another key"))
 	return true
+}
+
+func answerLost(detail string) *problem {
+	return newProblem(http.StatusConflict, "answer-lost", detail)
 }
 
 // readBack fetches a record on behalf of the caller, who was shown it once already when it was made.

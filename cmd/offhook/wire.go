@@ -113,9 +113,13 @@ func (a *app) wireAdmin() error {
 	if a.listen.admin == nil {
 		return nil
 	}
+	requests, err := a.keys.derive("request hash")
+	if err != nil {
+		return err
+	}
 	conf := admin.Config{
 		Log: a.log, Store: a.store, Sightings: a.sightings, Catalog: a.catalog, Key: a.keys.admin, Now: time.Now, Rand: rand.Reader,
-		Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
+		RequestKey: fleet.NewSecret(string(requests)), Files: a.files, Preview: a.preview, Settings: a.settings, ProvisioningState: a.phones.State,
 		Served: a.phones.Served, Uploads: a.uploads,
 		Ready: a.sharing, Metrics: a.metrics(), RequireIfMatch: a.opts.RequireIfMatch, TrustedProxies: a.opts.TrustedProxies,
 		MessagesPerSecond: a.opts.Registrar.NotifyRate,

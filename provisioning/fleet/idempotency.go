@@ -9,7 +9,7 @@ import (
 // after a crash whether that happened. It has no body: an answer may hold a secret that is shown once.
 type Idempotency struct {
 	ID          string `json:"id"`           // hash of the caller and the key; the front's to compute
-	RequestHash string `json:"request_hash"` // of method, address and body
+	RequestHash string `json:"request_hash"` // of method, address and body, keyed: the body may hold a password
 	Status      int    `json:"status"`       // HTTP status of the answer
 	Location    string `json:"location,omitempty"`
 	Meta
