@@ -13,7 +13,7 @@ import (
 // jobDone waits for a job; its rows come with it.
 func (o *office) jobDone(created tree, headers ...string) tree {
 	o.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		j := o.ok(200, "GET", "/v1/jobs/"+created.str("id"), "", headers...)
 		if j.str("state") == "done" || j.str("state") == "failed" {
 			return j

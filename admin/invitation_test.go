@@ -18,7 +18,7 @@ import (
 // newPostOffice is an office whose mail leaves through a real server.
 func newPostOffice(t *testing.T, tune ...func(*Config)) (*office, *smtptest.Server) {
 	t.Helper()
-	server := smtptest.New(t)
+	server := smtptest.New(t, smtptest.Options{})
 	mail := func(c *Config) {
 		c.SMTP = outbox.SMTP{Host: server.Host, Port: server.Port, TLS: "off", From: "Offhook <offhook@example.test>"}
 	}
@@ -31,7 +31,7 @@ type arrived struct{ to, subject, text string }
 // mails waits until so many have arrived.
 func (o *office) mails(server *smtptest.Server, n int) []arrived {
 	o.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); len(server.Mails(o.t)) < n; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(server.Mails(o.t)) < n; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			o.t.Fatalf("%d mails have arrived, want %d", len(server.Mails(o.t)), n)
 		}
@@ -57,7 +57,7 @@ func (o *office) mails(server *smtptest.Server, n int) []arrived {
 // settled waits until nothing is on its way: what came of each delivery is written down.
 func (o *office) settled() {
 	o.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); len(o.ok(200, "GET", "/v1/deliveries?state=due", "").list("items")) > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(o.ok(200, "GET", "/v1/deliveries?state=due", "").list("items")) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			o.t.Fatal("something is still on its way")
 		}

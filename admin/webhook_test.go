@@ -43,7 +43,7 @@ func newListener(t *testing.T) *listener {
 // heard waits until so many events have come, and returns them by type.
 func (l *listener) heard(t *testing.T, n int) map[string]tree {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		l.mu.Lock()
 		if len(l.events) >= n {
 			defer l.mu.Unlock()

@@ -23,7 +23,7 @@ func TestMailWithAccount(t *testing.T) {
 		"LOGIN, within this machine": {"off", "LOGIN", "LOGIN plain good"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := smtptest.NewWithAccount(t, smtptest.Account{User: "offhook", Password: "CanaryPassword", Mechanism: c.mechanism, TLS: c.tls, Cert: cert, Key: key})
+			server := smtptest.New(t, smtptest.Options{User: "offhook", Password: "CanaryPassword", Mechanism: c.mechanism, TLS: c.tls, Cert: cert, Key: key})
 			smtp := smtpTo(server)
 			smtp.TLS, smtp.Roots, smtp.User, smtp.Password = c.tls, trust, "offhook", fleet.NewSecret("CanaryPassword")
 			final, err := smtp.send(t.Context(), "dlv_1", fleettest.NewClock().Now(), Mail{To: "a@example.test", Subject: "s", Text: "t"})
@@ -43,7 +43,7 @@ func TestMailWithWrongPassword(t *testing.T) {
 	cert, key, trust := certificate(t)
 	for _, mechanism := range []string{"PLAIN", "LOGIN"} {
 		t.Run(mechanism, func(t *testing.T) {
-			server, h := smtptest.NewWithAccount(t, smtptest.Account{User: "offhook", Password: "CanaryRight", Mechanism: mechanism, TLS: "starttls", Cert: cert, Key: key}), newHouse(t, fleettest.NewMemory())
+			server, h := smtptest.New(t, smtptest.Options{User: "offhook", Password: "CanaryRight", Mechanism: mechanism, TLS: "starttls", Cert: cert, Key: key}), newHouse(t, fleettest.NewMemory())
 			smtp := smtpTo(server)
 			smtp.TLS, smtp.Roots, smtp.User, smtp.Password = "starttls", trust, "offhook", fleet.NewSecret("CanaryWrong")
 			closed := h.open(smtp)
@@ -83,7 +83,7 @@ func TestPasswordStaysHere(t *testing.T) {
 		"TLS is wanted by it alone": {"starttls", "off", "AUTH"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := smtptest.NewWithAccount(t, smtptest.Account{User: "offhook", Password: "CanaryPassword", TLS: c.offered, Cert: cert, Key: key})
+			server := smtptest.New(t, smtptest.Options{User: "offhook", Password: "CanaryPassword", TLS: c.offered, Cert: cert, Key: key})
 			smtp := smtpTo(server)
 			smtp.TLS, smtp.User, smtp.Password = c.tls, "offhook", fleet.NewSecret("CanaryPassword")
 			final, err := smtp.send(t.Context(), "dlv_1", fleettest.NewClock().Now(), Mail{To: "a@example.test", Subject: "s", Text: "t"})

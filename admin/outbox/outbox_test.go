@@ -121,7 +121,7 @@ func over(state string) func(fleet.Delivery) bool {
 
 // TestMailArrives at a real server, with its umlauts, from whom it should be, and marked as written by a machine.
 func TestMailArrives(t *testing.T) {
-	server, h := smtptest.New(t), newHouse(t, fleettest.NewMemory())
+	server, h := smtptest.New(t, smtptest.Options{}), newHouse(t, fleettest.NewMemory())
 	h.open(smtpTo(server))
 	id := h.put("mail", "erika@example.test", Mail{To: "erika@example.test", Subject: "Grüße", Text: "Guten Tag Jürgen,\nIhr Code: CanaryCode\n"})
 	d := h.until(id, over("done"))
@@ -147,7 +147,7 @@ func TestMailArrives(t *testing.T) {
 // TestMailOverTLS insists on STARTTLS and on a certificate that it trusts.
 func TestMailOverTLS(t *testing.T) {
 	cert, key, trust := certificate(t)
-	secure, plain := smtptest.New(t, "--tlscert", cert, "--tlskey", key), smtptest.New(t)
+	secure, plain := smtptest.New(t, smtptest.Options{TLS: "starttls", Cert: cert, Key: key}), smtptest.New(t, smtptest.Options{})
 	good, stranger, none := smtpTo(secure), smtpTo(secure), smtpTo(plain)
 	good.TLS, good.Roots = "starttls", trust
 	stranger.TLS, none.TLS = "starttls", "starttls"
@@ -182,7 +182,7 @@ func TestMailWaitsForItsServer(t *testing.T) {
 		h.clock.Advance(d.NextAt.Sub(h.clock.Now()))
 	}
 	closed()
-	server := smtptest.New(t)
+	server := smtptest.New(t, smtptest.Options{})
 	h.open(smtpTo(server))
 	h.until(id, over("done"))
 	if len(server.Mails(t)) != 1 {
@@ -192,7 +192,7 @@ func TestMailWaitsForItsServer(t *testing.T) {
 
 // TestMailRefused: what a server refuses for good is not tried again.
 func TestMailRefused(t *testing.T) {
-	server, h := smtptest.New(t, "-s", "200"), newHouse(t, fleettest.NewMemory())
+	server, h := smtptest.New(t, smtptest.Options{MaxSize: 200}), newHouse(t, fleettest.NewMemory())
 	h.open(smtpTo(server))
 	large := h.put("mail", "a@example.test", Mail{To: "a@example.test", Subject: "s", Text: strings.Repeat("long ", 200)})
 	nobody := h.put("mail", "x", Mail{To: "not an address", Subject: "s", Text: "t"})
@@ -206,7 +206,7 @@ func TestMailRefused(t *testing.T) {
 
 // TestNothingIsLostInACrash: a delivery whose sender died is sent by the next, once its lease has ended.
 func TestNothingIsLostInACrash(t *testing.T) {
-	server, journal := smtptest.New(t), fleettest.NewMemory()
+	server, journal := smtptest.New(t, smtptest.Options{}), fleettest.NewMemory()
 	h := newHouse(t, journal)
 	id := h.put("mail", "a@example.test", Mail{To: "a@example.test", Subject: "s", Text: "t"})
 	fleettest.Update(t, h.store, func(tx *fleet.Tx) error { _, err := tx.ClaimDeliveries(1, lease); return err }) // and dies

@@ -4,7 +4,8 @@ package smtptest
 import (
 	"bufio"
 	"bytes"
-	_ "embed" // the script of a server that signs senders in
+	"cmp"
+	_ "embed" // the program
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -15,7 +16,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Server is a running mail server, stopped at the end of the test.
@@ -26,85 +26,75 @@ type Server struct {
 	dir string
 }
 
-// Account is what a server asks of those who send through it.
-type Account struct {
-	User      string `json:"user"`
-	Password  string `json:"password"`
-	Mechanism string `json:"mechanism"` // the only one offered, "PLAIN" or "LOGIN"; "" = both
-	TLS       string `json:"tls"`       // "starttls", "tls" (from the first byte) or "off"
+// Options are what a server asks of those who send through it. The zero value takes every mail, without TLS.
+type Options struct {
+	TLS       string `json:"tls"`       // "starttls", "tls" (from the first byte) or "off" (default)
 	Cert      string `json:"cert"`      // file, PEM
 	Key       string `json:"key"`       // file, PEM
+	User      string `json:"user"`      // who alone may send; "" = anybody
+	Password  string `json:"password"`  // of User
+	Mechanism string `json:"mechanism"` // to sign in, the only one offered: "PLAIN" or "LOGIN"; "" = both
+	MaxSize   int    `json:"max_size"`  // of a mail, in bytes; 0 = 32 MiB
 }
 
-// startTimeout is generous: it is a Python program on a machine that has other things to do.
-const startTimeout = 20 * time.Second
+//go:embed testdata/server.py
+var script string
 
-//go:embed testdata/account.py
-var accountScript string
-
-// New starts a server with further options of the program, and returns when it listens.
-func New(t testing.TB, args ...string) *Server {
-	t.Helper()
-	s, path := place(t), program(t)
-	s.start(t, exec.Command(path, append([]string{"-n", "-l", s.addr()}, append(args, "-c", "aiosmtpd.handlers.Mailbox", s.box())...)...))
-	return s
-}
-
-// NewWithAccount starts a server that takes mail from those alone who sign in, and returns when it listens.
-func NewWithAccount(t testing.TB, a Account) *Server {
-	t.Helper()
-	s := place(t)
-	order, err := json.Marshal(struct {
-		Account
-		Host     string `json:"host"`
-		Port     int    `json:"port"`
-		Box      string `json:"box"`
-		Attempts string `json:"attempts"`
-	}{a, s.Host, s.Port, s.box(), s.attempts()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(interpreter(t), "-c", accountScript)
-	cmd.Stdin = bytes.NewReader(order)
-	s.start(t, cmd)
-	return s
-}
-
-// place finds a free port and a directory.
-func place(t testing.TB) *Server {
+// New starts a server. Its socket listens at once: who connects before the program is ready is served as soon as it is.
+func New(t testing.TB, o Options) *Server {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, dir: t.TempDir()}
-	if err := ln.Close(); err != nil {
+	defer ln.Close() // the program has it from then on, and with its end the port is closed
+	socket, err := ln.(*net.TCPListener).File()
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer socket.Close()
+	s := &Server{Host: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, dir: t.TempDir()}
+	cmd := exec.Command(interpreter(t), "-c", script)
+	cmd.Stdin = bytes.NewReader(s.order(t, o))
+	cmd.ExtraFiles = []*os.File{socket}
+	cmd.Stderr = t.Output() // it tells of every client that hangs up
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
 	return s
 }
 
-func (s *Server) addr() string {
-	return (&net.TCPAddr{IP: net.ParseIP(s.Host), Port: s.Port}).String()
+// order is what the program is told.
+func (s *Server) order(t testing.TB, o Options) []byte {
+	t.Helper()
+	o.TLS, o.MaxSize = cmp.Or(o.TLS, "off"), cmp.Or(o.MaxSize, 32<<20)
+	b, err := json.Marshal(struct {
+		Options
+		Box      string `json:"box"`
+		Attempts string `json:"attempts"`
+	}{o, s.box(), s.attempts()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func (s *Server) box() string { return filepath.Join(s.dir, "box") }
 
 func (s *Server) attempts() string { return filepath.Join(s.dir, "attempts") }
 
-func program(t testing.TB) string {
-	t.Helper()
-	path, err := exec.LookPath("aiosmtpd")
-	if err != nil {
-		t.Fatal("aiosmtpd is missing; make peers installs it")
-	}
-	return path
-}
-
 // interpreter is the Python that has aiosmtpd: the one that its program names, which need not be the first in PATH.
 func interpreter(t testing.TB) string {
 	t.Helper()
-	f, err := os.Open(program(t))
+	program, err := exec.LookPath("aiosmtpd")
+	if err != nil {
+		t.Fatal("aiosmtpd is missing; make peers installs it")
+	}
+	f, err := os.Open(program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,28 +105,6 @@ func interpreter(t testing.TB) string {
 		t.Fatalf("aiosmtpd begins with %q: %v", first, err)
 	}
 	return path
-}
-
-func (s *Server) start(t testing.TB, cmd *exec.Cmd) {
-	t.Helper()
-	cmd.Stderr = t.Output() // it tells of every client that hangs up
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for deadline := time.Now().Add(startTimeout); ; time.Sleep(5 * time.Millisecond) {
-		c, err := net.Dial("tcp", s.addr())
-		if err == nil {
-			c.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the mail server does not listen: %v", err)
-		}
-	}
 }
 
 // Attempts are the attempts to sign in, in their order: "PLAIN tls good", "LOGIN plain bad".

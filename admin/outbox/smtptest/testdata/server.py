@@ -1,12 +1,14 @@
-"""A mail server with one account: aiosmtpd as a library, because its own program cannot sign anybody in.
+"""A mail server for tests: aiosmtpd as a library, because its own program can neither sign anybody in nor take a socket.
 
-What it offers comes as JSON on standard input. Each attempt to sign in leaves a line "MECHANISM tls|plain good|bad" in a
-file. A refusal repeats what was sent, as careless servers do: none of that may come out at the other end.
+What it offers comes as JSON on standard input, and it listens on the socket that it gets as file descriptor 3. Each attempt
+to sign in leaves a line "MECHANISM tls|plain good|bad" in a file. A refusal repeats what was sent, as careless servers do:
+none of that may come out at the other end.
 """
 
 import asyncio
 import functools
 import json
+import socket
 import ssl
 import sys
 
@@ -34,15 +36,16 @@ async def serve(o):
     protocol = functools.partial(
         SMTP,
         Mailbox(o["box"]),
+        data_size_limit=o["max_size"],
         tls_context=context if starttls else None,
         require_starttls=starttls,
-        auth_required=True,
+        auth_required=o["user"] != "",
         auth_require_tls=starttls,
         auth_exclude_mechanism=[m for m in ("PLAIN", "LOGIN") if o["mechanism"] not in ("", m)],
         authenticator=functools.partial(judge, o),
     )
     server = await asyncio.get_running_loop().create_server(
-        protocol, o["host"], o["port"], ssl=context if o["tls"] == "tls" else None
+        protocol, sock=socket.socket(fileno=3), ssl=context if o["tls"] == "tls" else None
     )
     await server.serve_forever()
 
