@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/ipv4"
@@ -18,6 +20,11 @@ import (
 type UDP struct {
 	conn *net.UDPConn
 	any  bool // bound to no address: the kernel tells, for each datagram, which one it was sent to
+
+	mu     sync.RWMutex // held by those who write; the socket comes and goes while nobody does
+	out    batchConn    // nil while nobody serves
+	socket *socket
+	closed atomic.Bool
 }
 
 // NewUDP takes a *net.UDPConn.
@@ -62,13 +69,16 @@ type batch struct {
 	answers [batchSize][]byte
 }
 
-func (u *UDP) newBatch() *batch {
-	b := &batch{in: make([]ipv4.Message, batchSize), out: make([]ipv4.Message, batchSize)}
-	if addr, ok := u.conn.LocalAddr().(*net.UDPAddr); ok && addr.IP.To4() != nil {
-		b.conn = ipv4.NewPacketConn(u.conn)
-	} else {
-		b.conn = ipv6.NewPacketConn(u.conn)
+// packets gives a socket the system calls that take many datagrams.
+func packets(s *socket) batchConn {
+	if addr, ok := s.LocalAddr().(*net.UDPAddr); ok && addr.IP.To4() != nil {
+		return ipv4.NewPacketConn(s)
 	}
+	return ipv6.NewPacketConn(s)
+}
+
+func newBatch(conn batchConn) *batch {
+	b := &batch{conn: conn, in: make([]ipv4.Message, batchSize), out: make([]ipv4.Message, batchSize)}
 	for i := range b.in {
 		b.in[i].Buffers = [][]byte{make([]byte, wire.MaxMessage)}
 		b.in[i].OOB = make([]byte, 128)
@@ -83,12 +93,17 @@ type Datagrams func(in *Inbound) (out []byte, to netip.AddrPort)
 // Serve reads and answers until the socket is closed. settle runs before the answers to what one system call brought leave;
 // if it reports false, none of them does: the phones ask again.
 func (u *UDP) Serve(handle Datagrams, settle func() bool) error {
-	b := u.newBatch()
+	conn, err := u.begin()
+	if err != nil {
+		return err
+	}
+	defer u.end()
+	b := newBatch(conn)
 	var last time.Time
 	for {
-		n, err := b.conn.ReadBatch(b.in, 0)
-		if errors.Is(err, net.ErrClosed) {
-			return err
+		n, err := b.conn.ReadBatch(b.in, waitForOne)
+		if u.closed.Load() {
+			return net.ErrClosed
 		}
 		if err != nil {
 			time.Sleep(time.Millisecond) // an ICMP error or lack of memory: neither ends the socket
@@ -111,8 +126,39 @@ func (u *UDP) Serve(handle Datagrams, settle func() bool) error {
 	}
 }
 
-// Close closes the socket.
-func (u *UDP) Close() error { return u.conn.Close() }
+// begin takes the socket over from the runtime.
+func (u *UDP) begin() (batchConn, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	s, err := takeOver(u.conn)
+	if err != nil {
+		return nil, fmt.Errorf("udp socket: %w", err)
+	}
+	u.socket, u.out = s, packets(s)
+	return u.out, nil
+}
+
+func (u *UDP) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.socket.end()
+	u.socket, u.out = nil, nil
+}
+
+// Close ends Serve, and closes the socket.
+func (u *UDP) Close() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed.Store(true)
+	if u.socket != nil {
+		u.socket.wake()
+		return nil
+	}
+	return u.conn.Close()
+}
 
 // LocalAddr is what the socket is bound to.
 func (u *UDP) LocalAddr() net.Addr { return u.conn.LocalAddr() }
@@ -157,13 +203,18 @@ func (b *batch) send(answers int) {
 	}
 }
 
-// Write sends from the address that the request was sent to (RFC 3581 section 4).
+// Write sends from the address that the request was sent to (RFC 3581 section 4). Without Serve there is no socket to
+// write to.
 func (u *UDP) Write(b []byte, to netip.AddrPort, from netip.Addr) error {
-	if !u.any || !from.IsValid() {
-		_, err := u.conn.WriteToUDPAddrPort(b, to)
-		return err
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	if u.out == nil {
+		return net.ErrClosed
 	}
-	var space [64]byte
-	_, _, err := u.conn.WriteMsgUDPAddrPort(b, sourceControl(space[:0], from), to)
+	m := ipv4.Message{Buffers: [][]byte{b}, Addr: net.UDPAddrFromAddrPort(to)}
+	if u.any && from.IsValid() {
+		m.OOB = sourceControl(nil, from)
+	}
+	_, err := u.out.WriteBatch([]ipv4.Message{m}, 0)
 	return err
 }
