@@ -142,7 +142,7 @@ func (s *Service) LearnSIP(r fleet.Registration) {
 		return // deleted meanwhile
 	}
 	c := s.catalog()
-	id := c.Identify(family.Evidence{Proto: "sip", Agent: r.UserAgent})
+	id := s.read(c, Request{Transport: "sip", UserAgent: r.UserAgent}).id
 	got, doubt := believe(c, id, "", d)
 	if doubt != "" {
 		s.log.Info("nothing learnt from a registration", "mac", d.MAC, "reason", doubt)
