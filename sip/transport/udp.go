@@ -53,7 +53,7 @@ const batchSize = 32
 // Rounds that follow each other within crowded are a crowd: then a pause lets worth datagrams come together, because waking
 // up for each costs more than answering it. It is as long as so many take to come, and never longer than gather, which no
 // phone notices. A full round is followed by the next at once.
-const crowded, gather, worth = 3 * time.Millisecond, time.Millisecond, batchSize / 2
+const crowded, gather, worth = 4 * time.Millisecond, 2 * time.Millisecond, batchSize / 2
 
 // batchConn is what golang.org/x/net/ipv4 and ipv6 make of a socket.
 type batchConn interface {
