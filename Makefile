@@ -51,7 +51,7 @@ golden: ## Write the golden files anew; review them in the diff.
 	$(GO) test ./templates -update
 
 .PHONY: bench
-bench: PEERS := kamailio:kamailio nginx:nginx-light
+bench: PEERS := kamailio:kamailio nginx:nginx-light redis-server:redis-server
 bench: export PATH := $(PATH):/usr/sbin
 bench: peers build ## Print the benchmarks, then the comparison with Kamailio, nginx and a bare echo: four minutes.
 	$(GO) test -run '^$$' -bench . -benchmem ./...

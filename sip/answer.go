@@ -37,9 +37,11 @@ type worker struct {
 	now     time.Time // of the message
 	date    []byte    // the second dated, as a Date header
 	dated   int64
-	proven  bool // the source is known to receive what is sent to it
-	later   bool // settle is called before answers leave
-	changed bool // something waits for settle
+	proven  bool   // the source is known to receive what is sent to it
+	later   bool   // settle is called before answers leave
+	changed bool   // something waits for settle
+	ticket  uint64 // of what the message changed and other nodes are to know before the answer, 0 for nothing
+	held    []held
 }
 
 func (s *Server) newWorker() *worker {
@@ -66,7 +68,7 @@ func known(method []byte) bool {
 
 // answer returns what to send back, nil for nothing. The result is good until the worker's next message.
 func (w *worker) answer(in *transport.Inbound) []byte {
-	w.now = w.s.cfg.Now()
+	w.now, w.ticket = w.s.cfg.Now(), 0
 	fault := w.msg.Read(in.Data, in.Framing)
 	m := &w.msg
 	switch {

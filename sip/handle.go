@@ -24,6 +24,10 @@ func (s *Server) datagram(w *worker, in *transport.Inbound) (out []byte, to neti
 	if out = w.answer(in); out != nil {
 		to = w.msg.Destination(in.Source)
 	}
+	if out != nil && w.ticket != 0 {
+		w.hold(out, to, in)
+		return nil, to
+	}
 	return out, to
 }
 
@@ -32,6 +36,9 @@ func (s *Server) stream(in *transport.Inbound) error {
 	w := s.workers.Get().(*worker)
 	defer s.workers.Put(w)
 	if out := w.answer(in); out != nil {
+		if w.ticket != 0 {
+			s.table.Await(w.ticket, s.limits.ToldWithin)
+		}
 		return in.Conn.Send(out)
 	}
 	return nil

@@ -25,6 +25,10 @@ type Limits struct {
 	Unauthenticated          int           // answers a second to all who have not shown credentials; 20,000
 	UnauthenticatedPerSource int           // the same for one address (IPv6: one /64); 1,000
 
+	// ToldWithin is how long the answer to a phone that changed something waits for the other nodes to know: 100 ms, less than
+	// the time after which the phone asks again (RFC 3261 section 17.1.2.2).
+	ToldWithin time.Duration
+
 	NewPerSecond int // phones a second that may register anew; more are told to come back later; 5,000
 }
 
@@ -54,6 +58,7 @@ func (l Limits) withDefaults() Limits {
 	l.StrangerLife = or(l.StrangerLife, 60*time.Second)
 	l.Unauthenticated = or(l.Unauthenticated, 20_000)
 	l.UnauthenticatedPerSource = or(l.UnauthenticatedPerSource, 1_000)
+	l.ToldWithin = or(l.ToldWithin, 100*time.Millisecond)
 	l.NewPerSecond = or(l.NewPerSecond, 5_000)
 	return l
 }

@@ -41,7 +41,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 	outcome, err := w.s.table.Register(account, &w.req)
 	switch outcome {
 	case location.Done:
-		w.changed = w.later
+		w.changed, w.ticket = w.later, w.req.Ticket
 		return w.registered(in)
 	case location.Late:
 		return w.reply(in, 500, "CSeq Out of Order")
@@ -61,11 +61,12 @@ func (w *worker) settle() bool {
 		return true
 	}
 	w.changed = false
-	if err := w.s.table.Settle(); err != nil {
+	err := w.s.table.Settle()
+	if err != nil {
 		w.s.log.Error("registrations could not be logged", "error", err)
-		return false
 	}
-	return true
+	w.release(err == nil)
+	return err == nil
 }
 
 // overloaded sends a phone that is not registered away for a while, each for another one (RFC 3261 section 21.5.4). Phones

@@ -91,6 +91,7 @@ type Server struct {
 	clients  outgoing.Transactions
 	watchers *watchers
 	queue    queue
+	held     chan held
 	udp      *transport.UDP
 	streams  transport.Streams
 
@@ -116,6 +117,7 @@ func New(c Config) (*Server, error) {
 	s.streams.TLS, s.streams.Limits, s.streams.Handle, s.streams.Fault = c.TLSConfig, s.limits.streams(), s.stream, s.fault
 	s.watchers = newWatchers()
 	s.queue.init()
+	s.held = make(chan held, maxHeld)
 	s.workers.New = func() any { return s.newWorker() }
 	if c.UDP != nil {
 		var err error
@@ -182,6 +184,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	g.Go(s.deliver)
 	g.Go(func() error { return s.federate(ctx) })
+	g.Go(s.sendHeld)
 	g.Go(func() error { return s.housekeeping(ctx) })
 	g.Go(func() error {
 		select {

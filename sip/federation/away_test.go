@@ -35,8 +35,10 @@ func TestRedisAway(t *testing.T) {
 			f.redis.kill()
 			eventually(t, "both nodes know that they are alone", func() bool { return a.fed.Ready() != nil && b.fed.Ready() != nil })
 			a.do(phone{line: stay, contact: "sip:1@192.0.2.1", callID: "one", cseq: 2, expires: 600})
+			if a.tells(phone{line: come, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600}, time.Hour) {
+				t.Error("known to others while there is no Redis")
+			}
 			a.do(phone{line: leave, contact: "sip:1@192.0.2.1", callID: "one", cseq: 2})
-			a.do(phone{line: come, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600})
 			f.clock.Advance(time.Second)
 			b.do(phone{line: drop, contact: "sip:1@192.0.2.1", callID: "one", cseq: 2})
 			if empty {
@@ -118,18 +120,76 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 	}
 }
 
-// TestHungRedisHoldsNobodyUp stops Redis in the middle, so that nothing is refused and nothing is answered. One call to it
-// would take three seconds.
+// TestToldBeforeTheAnswer: what a phone waited for is in Redis when it is answered, and no phone waits for a refresh. So a
+// node that dies the moment after has told what another node's phone wanted removed, too.
+func TestToldBeforeTheAnswer(t *testing.T) {
+	f := newFixture(t, 1)
+	a, b := f.node("a"), f.node("b")
+	line := f.lines[0]
+	p := phone{line: line, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600}
+	sizes := func() (out []int) {
+		for _, v := range f.redis.client.HVals(t.Context(), a.fed.line(line.ID)).Val() {
+			out = append(out, len(v))
+		}
+		return out
+	}
+	if known := a.tells(p, time.Minute); !known || len(sizes()) != 1 || sizes()[0] <= 31 {
+		t.Errorf("known: %v; Redis has values of %v bytes, want the binding", known, sizes())
+	}
+	p.cseq = 2
+	if _, r := a.request(p); r.Ticket != 0 {
+		t.Error("a refresh waits for Redis")
+	}
+	b.lists(line, "a sip:1@192.0.2.1")
+	p.cseq, p.expires = 3, 0
+	if known := b.tells(p, time.Minute); !known || len(sizes()) != 1 || sizes()[0] != 31 {
+		t.Errorf("known: %v; Redis has values of %v bytes, want the wish to be unregistered", known, sizes())
+	}
+}
+
+// TestSlowRedisIsWaitedForOnce: who waits in vain is the only one who waits; when Redis has caught up, it is waited for again.
+func TestSlowRedisIsWaitedForOnce(t *testing.T) {
+	f := newFixture(t, 20)
+	a := f.node("a")
+	if err := f.redis.client.Do(t.Context(), "CLIENT", "PAUSE", "500", "ALL").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range f.lines[:19] {
+		within := time.Hour
+		if i == 0 {
+			within = 10 * time.Millisecond
+		}
+		if a.tells(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600}, within) && i == 0 {
+			t.Error("known while Redis answers nobody")
+		}
+	}
+	eventually(t, "Redis has heard all", func() bool { return f.redis.client.SCard(t.Context(), a.fed.key("lines")).Val() == 19 })
+	cseq := uint32(0)
+	eventually(t, "Redis is waited for", func() bool {
+		cseq++
+		p := phone{line: f.lines[19], contact: "sip:1@192.0.2.1", callID: fmt.Sprint(cseq), cseq: cseq, expires: 600}
+		return a.tells(p, time.Minute)
+	})
+	if a.log.count("Redis is away") != 0 {
+		t.Error("the log says that Redis is away: it was slow")
+	}
+}
+
+// TestHungRedisHoldsNobodyUp stops Redis in the middle, so that nothing is refused and nothing is answered: one phone waits
+// for that in vain. One call would take three seconds.
 func TestHungRedisHoldsNobodyUp(t *testing.T) {
 	f := newFixture(t, 20)
 	a, b := f.node("a"), f.node("b")
 	if err := f.redis.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	if a.tells(phone{line: f.lines[0], contact: "sip:2@192.0.2.1", callID: "two", cseq: 1, expires: 600}, 10*time.Millisecond) {
+		t.Error("known while Redis answers nobody")
+	}
 	begun := time.Now()
 	for _, l := range f.lines {
 		for cseq := range uint32(3) {
-			a.do(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: cseq + 1, expires: 600})
+			a.tells(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: cseq + 1, expires: 600}, time.Hour)
 		}
 	}
 	if took := time.Since(begun); took > 2*time.Second {
@@ -139,9 +199,10 @@ func TestHungRedisHoldsNobodyUp(t *testing.T) {
 	if err := f.redis.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range f.lines {
+	for _, l := range f.lines[1:] {
 		b.lists(l, "a sip:1@192.0.2.1")
 	}
+	b.lists(f.lines[0], "a sip:1@192.0.2.1", "a sip:2@192.0.2.1")
 }
 
 // TestDeadNode: what is bound over UDP stays listed, what needs the dead node's connection does not, and both are there

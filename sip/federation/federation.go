@@ -7,8 +7,9 @@
 //	{offhook}:sip1:line:<id>    hash a line: key of a binding -> value, as sip/location writes it; it expires with the last
 //	{offhook}:sip1:node:<name>  there while the node lives
 //
-// One script writes one change, if it counts where another node's stands, and adds it to the stream. Phones never wait for
-// any of this: what changed waits in the table, as state and not as history, and is told when Redis takes it. The braces
+// One script writes one change, if it counts where another node's stands, and adds it to the stream. What
+// changed waits in the table, as state and not as history, and is told when Redis takes it; the answer to a phone that
+// changed something waits for that too, for a moment and while Redis is there. The braces
 // put all keys into one slot of a cluster. The 1 is the version of the layout.
 package federation
 
@@ -147,5 +148,7 @@ func (f *Federation) session(ctx context.Context, t *location.Table) error {
 	g.Go(func() error { return f.follow(ctx, t) })
 	g.Go(func() error { return f.write(ctx, t) })
 	f.back()
+	t.InTouch(true)
+	defer t.InTouch(false)
 	return g.Wait()
 }

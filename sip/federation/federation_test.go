@@ -26,13 +26,13 @@ import (
 
 // server is a real Redis in a folder of its own, on a port of loopback.
 type server struct {
-	t         *testing.T
+	t         testing.TB
 	dir, addr string
 	cmd       *exec.Cmd
 	client    *redis.Client
 }
 
-func startRedis(t *testing.T) *server {
+func startRedis(t testing.TB) *server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("these tests need a Redis: install the Debian package redis-server")
@@ -61,12 +61,20 @@ func (s *server) start() {
 	eventually(s.t, "Redis answers", func() bool { return s.client.Ping(context.Background()).Err() == nil })
 }
 
+// relax has Redis keep what it is told as it does when nobody asks for more: on the disk within a second.
+func (s *server) relax() {
+	s.t.Helper()
+	if err := s.client.ConfigSet(context.Background(), "appendfsync", "everysec").Err(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *server) kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -106,14 +114,14 @@ func (c *clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // fixture is a fleet of lines that several nodes serve.
 type fixture struct {
-	t     *testing.T
+	t     testing.TB
 	redis *server
 	clock *clock
 	store *fleet.Store
 	lines []fleet.Line
 }
 
-func newFixture(t *testing.T, lines int) *fixture {
+func newFixture(t testing.TB, lines int) *fixture {
 	t.Helper()
 	f := &fixture{t: t, redis: startRedis(t), clock: newClock()}
 	f.store = fleettest.Open(t, fleettest.NewMemory(), fleettest.NewClock())
@@ -145,7 +153,7 @@ func (f *fixture) fill(lines int) {
 // node is one of several: a table of bindings and its share in the federation.
 type node struct {
 	*location.Table
-	t    *testing.T
+	t    testing.TB
 	fed  *Federation
 	name string
 	path string
@@ -217,6 +225,22 @@ type phone struct {
 
 func (n *node) register(p phone) (location.Outcome, string) {
 	n.t.Helper()
+	outcome, r := n.request(p)
+	return outcome, string(r.Out)
+}
+
+// tells registers and reports whether the others could know within a time.
+func (n *node) tells(p phone, within time.Duration) bool {
+	n.t.Helper()
+	outcome, r := n.request(p)
+	if outcome != location.Done {
+		n.t.Errorf("register on %s: outcome %v, want done", n.name, outcome)
+	}
+	return n.Await(r.Ticket, within)
+}
+
+func (n *node) request(p phone) (location.Outcome, *location.Request) {
+	n.t.Helper()
 	var r location.Request
 	r.Reset()
 	r.CallID, r.CSeq, r.Source, r.Transport = []byte(p.callID), p.cseq, netip.MustParseAddrPort("192.0.2.7:5060"), p.transport
@@ -232,7 +256,7 @@ func (n *node) register(p phone) (location.Outcome, string) {
 	if err != nil {
 		n.t.Errorf("register on %s: %v", n.name, err)
 	}
-	return outcome, string(r.Out)
+	return outcome, &r
 }
 
 func (n *node) do(p phone) string {

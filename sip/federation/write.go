@@ -33,24 +33,24 @@ func (f *Federation) write(ctx context.Context, t *location.Table) error {
 func (f *Federation) send(ctx context.Context, t *location.Table) error {
 	for {
 		updates := t.Gather(batch)
-		if len(updates) == 0 {
-			return nil
-		}
 		if err := f.sendBatch(ctx, t, updates); err != nil {
 			return err
+		}
+		t.Told()
+		if len(updates) == 0 {
+			return nil
 		}
 	}
 }
 
 func (f *Federation) sendBatch(ctx context.Context, t *location.Table, updates []location.Update) error {
+	if len(updates) == 0 {
+		return nil
+	}
 	pipe := f.client.Pipeline()
 	answers := make([]*redis.Cmd, len(updates))
 	for i, u := range updates {
-		args := []any{u.LineID, t.Node(), f.now().UnixMilli(), f.length}
-		for _, op := range u.Ops {
-			args = append(args, letter(op), op.Key, op.Value)
-		}
-		answers[i] = pipe.EvalSha(ctx, f.script.Hash(), []string{f.key("seq"), f.key("changes"), f.key("lines"), f.line(u.LineID)}, args...)
+		answers[i] = pipe.Do(ctx, f.evaluation(t, u)...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	var first error
@@ -64,6 +64,16 @@ func (f *Federation) sendBatch(ctx context.Context, t *location.Table, updates [
 		t.Settled(u, taken)
 	}
 	return first
+}
+
+// evaluation is the command that tells one update.
+func (f *Federation) evaluation(t *location.Table, u location.Update) []any {
+	args := []any{"evalsha", f.script.Hash(), 4, f.key("seq"), f.key("changes"), f.key("lines"), f.line(u.LineID),
+		u.LineID, t.Node(), f.now().UnixMilli(), f.length}
+	for _, op := range u.Ops {
+		args = append(args, letter(op), op.Key, op.Value)
+	}
+	return args
 }
 
 func letter(op location.Op) string {

@@ -25,6 +25,7 @@ type Account struct {
 	others     *elsewhere // nil while there is nothing to know
 	epoch      uint64     // changes with what makes bindings void
 	dirty      bool       // waits to be gathered
+	ticket     uint64     // its number in that queue, or what it was the last time
 	watched    bool       // refreshes are news, too
 	failed     int64      // when credentials were last wrong, and
 	passed     int64      // when they were last right

@@ -2,6 +2,7 @@ package location
 
 import (
 	"net/netip"
+	"slices"
 
 	"offhook/sip/wire"
 )
@@ -34,7 +35,8 @@ type Request struct {
 	Later     bool                                                    // the caller calls Settle before it answers, so that many requests share one write to the log
 	GRUU      func(dst []byte, aor, lineID string, b *Binding) []byte // appends parameters to a Contact of the answer; nil for none
 
-	Out []byte // Register appends the Contact lines of the answer
+	Out    []byte // Register appends the Contact lines of the answer
+	Ticket uint64 // and says what Await waits for; 0: nothing that other nodes have to know before the answer
 
 	ops   []op
 	rec   record
@@ -45,7 +47,7 @@ type Request struct {
 func (r *Request) Reset() {
 	r.Contacts, r.All, r.CallID, r.CSeq, r.Path, r.UserAgent = r.store[:0], false, nil, 0, nil, nil
 	r.Source, r.Local, r.Transport, r.Flow, r.Later, r.GRUU = netip.AddrPort{}, netip.Addr{}, wire.UDP, 0, false, nil
-	r.Out, r.ops = r.Out[:0], r.ops[:0]
+	r.Out, r.Ticket, r.ops = r.Out[:0], 0, r.ops[:0]
 }
 
 // op is one step of a change that is made as a whole.
@@ -86,9 +88,18 @@ func (t *Table) Register(a *Account, r *Request) (Outcome, error) {
 		if err := t.apply(a, r, now); err != nil {
 			return Unlogged, err
 		}
+		if !r.refreshes() {
+			r.Ticket = a.ticket
+		}
 	}
 	t.list(a, r, now)
 	return Done, nil
+}
+
+// refreshes reports whether a request that was applied changed nothing but times. A retransmission is none: what it waits
+// for may be what the first one waited for.
+func (r *Request) refreshes() bool {
+	return len(r.ops) > 0 && !slices.ContainsFunc(r.ops, func(o op) bool { return o.contact == nil || o.next != nil })
 }
 
 func (t *Table) list(a *Account, r *Request, now int64) {

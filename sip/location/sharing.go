@@ -23,6 +23,7 @@ type sharing struct {
 
 	mu    sync.Mutex
 	dirty []*Account
+	progress
 	names map[string]string // of the nodes that were heard of; the keys' own text as values, so that rows share it
 }
 
@@ -51,7 +52,7 @@ type Update struct {
 
 // Share makes the table one of several: node is its name among them. It is called once, before anything registers.
 func (t *Table) Share(node string) {
-	t.sharing = &sharing{node: node, tag: tagOf(node), early: map[string]*Account{}, wake: make(chan struct{}, 1), names: map[string]string{}}
+	t.sharing = &sharing{node: node, tag: tagOf(node), early: map[string]*Account{}, wake: make(chan struct{}, 1), names: map[string]string{}, progress: progress{changed: make(chan struct{})}}
 }
 
 // Node is the table's name among several, "" when it is alone.
@@ -139,6 +140,8 @@ func (t *Table) soil(a *Account) {
 	s := t.sharing
 	s.mu.Lock()
 	s.dirty = append(s.dirty, a)
+	s.put++
+	a.ticket = s.put
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
@@ -239,6 +242,7 @@ func (s *sharing) next() *Account {
 	a := s.dirty[0]
 	s.dirty[0] = nil
 	s.dirty = s.dirty[1:]
+	s.taken++
 	return a
 }
 
