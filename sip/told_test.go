@@ -2,7 +2,6 @@ package sip
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -27,7 +26,11 @@ func (o others) among(within time.Duration) func(*Config) {
 
 func tellAll(t *location.Table) {
 	for _, u := range t.Gather(100) {
-		t.Settled(u, make([]bool, len(u.Ops)))
+		taken := make([]bool, len(u.Ops))
+		for i := range taken {
+			taken[i] = true
+		}
+		t.Settled(u, taken)
 	}
 	t.Told()
 }
@@ -82,8 +85,5 @@ func TestHeldAnswerNeedsTheLog(t *testing.T) {
 	w.release(false)
 	if len(w.held) != 0 || len(r.s.held) != 0 {
 		t.Error("an answer waits to be sent, want it forgotten")
-	}
-	if errors.Is(r.s.ctx.Err(), context.Canceled) {
-		t.Error("the server ended")
 	}
 }

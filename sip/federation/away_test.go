@@ -151,7 +151,7 @@ func TestToldBeforeTheAnswer(t *testing.T) {
 func TestSlowRedisIsWaitedForOnce(t *testing.T) {
 	f := newFixture(t, 20)
 	a := f.node("a")
-	if err := f.redis.client.Do(t.Context(), "CLIENT", "PAUSE", "500", "ALL").Err(); err != nil {
+	if err := f.redis.client.Do(t.Context(), "CLIENT", "PAUSE", "1500", "ALL").Err(); err != nil {
 		t.Fatal(err)
 	}
 	for i, l := range f.lines[:19] {

@@ -82,8 +82,9 @@ func (f *fixture) awaitAll(n *node) {
 		return count
 	}
 	eventually(f.t, n.name+" knows the last", func() bool { return fresh(f.lines[storm-1].ID) == 1 })
-	if got := fresh(""); got != storm {
-		f.t.Fatalf("%s knows %d, want %d", n.name, got, storm)
+	if got := fresh(""); got != storm { // reading everything has no order
+		f.t.Logf("%s knows %d of %d with the last: changes were missed %d times, Redis was away %d times", n.name, got, storm, n.log.count("were missed"), n.log.count("is away"))
+		eventually(f.t, n.name+" knows all", func() bool { return fresh("") == storm })
 	}
 }
 

@@ -147,8 +147,8 @@ func (f *Federation) session(ctx context.Context, t *location.Table) error {
 	g.Go(func() error { return f.live(ctx, t) })
 	g.Go(func() error { return f.follow(ctx, t) })
 	g.Go(func() error { return f.write(ctx, t) })
-	f.back()
 	t.InTouch(true)
 	defer t.InTouch(false)
+	f.back()
 	return g.Wait()
 }

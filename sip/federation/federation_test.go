@@ -54,7 +54,8 @@ func (s *server) start() {
 	s.t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
 	s.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", filepath.Join(s.dir, "log"),
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always",
+		"--auto-aof-rewrite-percentage", "0") // its child would write into a folder that is being removed
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}

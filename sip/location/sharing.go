@@ -260,9 +260,9 @@ func (t *Table) update(a *Account, now int64) Update {
 	if a.others == nil {
 		return u
 	}
-	put := len(u.Ops)
 	for _, op := range a.others.parted {
-		if !slices.ContainsFunc(u.Ops[:put], func(o Op) bool { return o.Key == op.Key }) {
+		// What is bound again is told by now, or is found to be what others know: its removal before that is history.
+		if b := a.byKey(op.Key); b == nil || b.expired(now) {
 			u.Ops, u.told, u.expires = append(u.Ops, op), append(u.told, nil), append(u.expires, 0)
 		}
 	}

@@ -164,3 +164,40 @@ func TestRemovalsThatWaitAreBounded(t *testing.T) {
 		t.Errorf("%d removals wait, want at most %d", n, maxParted)
 	}
 }
+
+// TestRemovalOfWhatIsBoundAgain: Redis failed while it was told of a removal, the phone is bound again, and others turn out
+// to know a binding that is the same in all: the removal is history.
+func TestRemovalOfWhatIsBoundAgain(t *testing.T) {
+	s, lines := newStore(t, 1)
+	now := time.Now().Truncate(time.Millisecond)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, func() time.Time { return now })
+	table.Share("a")
+	cseq := uint32(0)
+	register := func(expires int64) {
+		t.Helper()
+		var r Request
+		cseq++
+		r.Reset()
+		r.CallID, r.CSeq = []byte("x"), cseq
+		r.Contacts = append(r.Contacts, Contact{URI: []byte("sip:1@192.0.2.1"), Expires: expires})
+		if outcome, err := table.Register(table.Line(lines[0].ID), &r); outcome != Done || err != nil {
+			t.Fatal(outcome, err)
+		}
+	}
+	register(600)
+	told := table.Gather(1)[0]
+	table.Settled(told, []bool{true})
+	register(0)
+	table.Unsettled(table.Gather(1)[0])
+	register(600)
+	if err := table.Reconcile(lines[0].ID, map[string][]byte{told.Ops[0].Key: told.Ops[0].Value}, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range table.Gather(10) {
+		for _, op := range u.Ops {
+			if op.Remove {
+				t.Error("others are told to remove what is bound")
+			}
+		}
+	}
+}
