@@ -52,7 +52,7 @@ func TestRegistrarFlagDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, want := c.Registrar.limits(), sip.DefaultLimits()
-	want.Handshake, want.FirstMessage, want.Completion, want.StrangerLife = 0, 0, 0, 0 // not an operator's to set
+	want.Handshake, want.FirstMessage, want.Completion, want.StrangerLife, want.ToldWithin = 0, 0, 0, 0, 0 // not an operator's to set
 	if got != want {
 		t.Errorf("flags say %+v, the registrar %+v", got, want)
 	}
