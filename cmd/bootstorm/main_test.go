@@ -240,8 +240,10 @@ func TestPostToRegistered(t *testing.T) {
 	admin := httptest.NewServer(&api{free: 1, domains: []domainBody{plan}, macs: map[string]bool{}})
 	defer admin.Close()
 	args := []string{"--create", "--admin", admin.URL, "--admin-key", "k3y", "--http", s.URL, "--phones", "1", "--maker", "grandstream"}
-	if code, r := stormJSON(t, args...); code != 0 || r.FirstMS <= 0 || r.FirstMS < r.TookMS {
-		t.Errorf("exit %d, %f ms from the POST, %f ms for the boot alone", code, r.FirstMS, r.TookMS)
+	began := time.Now()
+	code, r := stormJSON(t, args...)
+	if whole := time.Since(began).Seconds() * 1000; code != 0 || r.FirstMS <= 0 || r.FirstMS > whole {
+		t.Errorf("exit %d, %f ms from the POST, %f ms for the whole program", code, r.FirstMS, whole)
 	}
 	if code, r := stormJSON(t, args...); code != 0 || r.FirstMS != 0 {
 		t.Errorf("exit %d, %f ms for a phone that was there already", code, r.FirstMS)
