@@ -57,8 +57,7 @@ func (a *api) tellSoon(ctx context.Context, d fleet.Device, pick eventOf) (strin
 	}
 	told := make(chan error, 1)
 	go func() {
-		_, err := a.tell(context.WithoutCancel(ctx), d, pick) // it ends by itself: with the transaction, or with the registrar
-		told <- err
+		told <- a.tellEvent(context.WithoutCancel(ctx), d, event) // it ends by itself: with the transaction, or with the registrar
 	}()
 	wait := time.NewTimer(promptly)
 	defer wait.Stop()
@@ -75,11 +74,15 @@ func (a *api) tell(ctx context.Context, d fleet.Device, pick eventOf) (string, e
 	if err != nil {
 		return event, err
 	}
+	return event, a.tellEvent(ctx, d, event)
+}
+
+func (a *api) tellEvent(ctx context.Context, d fleet.Device, event string) error {
 	if err := a.send(ctx, d, event); err != nil {
 		a.log.Info("a phone was not reached", "request_id", requestID(ctx), "device_id", d.ID, "event", event, "error", err)
-		return event, conflictAt("", "device-unreachable", "the phone is not registered with this node, or did not answer; it fetches its configuration by itself later", "")
+		return conflictAt("", "device-unreachable", "the phone is not registered with this node, or did not answer; it fetches its configuration by itself later", "")
 	}
-	return event, nil
+	return nil
 }
 
 // messageFor is the event of the manifest, the model's before the maker's.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"offhook/sip/transport"
+	"offhook/sip/wire"
 )
 
 // Limits bound what phones and strangers may take. A zero field has the default that stands beside it.
@@ -68,4 +69,14 @@ func (l *Limits) streams() transport.Limits {
 		Conns: l.Conns, ConnsPerIP: l.ConnsPerIP, StrangersPerIP: l.StrangersPerIP, Handshake: l.Handshake,
 		FirstMessage: l.FirstMessage, Completion: l.Completion, StrangerLife: l.StrangerLife, FlowTimer: l.FlowTimer,
 	}
+}
+
+// IsRoute reports whether a text is one SIP address in angle brackets, as a Service-Route header holds (RFC 3608 section 5).
+func IsRoute(text string) bool {
+	a, ok := wire.ReadAddress([]byte(text))
+	if !ok || !a.Angle || len(a.Display) > 0 || len(a.Params) > 0 {
+		return false
+	}
+	u, ok := wire.ReadURI(a.URI)
+	return ok && len(u.Host) > 0
 }

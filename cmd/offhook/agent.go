@@ -1,6 +1,9 @@
 package main
 
-import "net"
+import (
+	"net"
+	"unicode"
+)
 
 // agentListener lets in phones whose User-Agent holds control bytes, which net/http answers with 400. Some older desk
 // phones send one after their model. They are replaced by question marks.
@@ -14,28 +17,58 @@ func (l agentListener) Accept() (net.Conn, error) {
 	return &agentConn{Conn: conn}, nil
 }
 
+// agentConn reads headers along with net/http. After a request that may have a body it looks at nothing any more: a log that
+// a phone sends must arrive as it is.
 type agentConn struct {
 	net.Conn
-	matched int // bytes of agentHeader that this line began with; -1 = another line
+	inside   bool // a request's headers have begun
+	bodyless bool // it is a GET or HEAD
+	body     bool
+	length   int // of the line so far
+	matched  int // bytes of agentHeader that the line began with; -1 = another line
 }
 
 const agentHeader = "user-agent:"
 
 func (c *agentConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	for i, b := range p[:n] {
-		switch {
-		case b == '\n':
-			c.matched = 0
-		case c.matched == len(agentHeader):
-			if b < ' ' && b != '\t' && b != '\r' || b == 0x7f {
-				p[i] = '?'
-			}
-		case c.matched >= 0 && b|0x20 == agentHeader[c.matched]: // in either case
-			c.matched++
-		default:
-			c.matched = -1
+	for i := range p[:n] {
+		if c.body {
+			break
 		}
+		p[i] = c.pass(p[i])
 	}
 	return n, err
+}
+
+// pass follows one byte and returns what takes its place.
+func (c *agentConn) pass(b byte) byte {
+	switch {
+	case b == '\n':
+		c.endLine()
+		return b
+	case b == '\r':
+		return b
+	case !c.inside:
+		c.inside, c.bodyless = true, b == 'G' || b == 'H'
+	}
+	c.length++
+	switch {
+	case c.matched == len(agentHeader):
+		if b < ' ' && b != '\t' || b == 0x7f {
+			return '?'
+		}
+	case c.matched >= 0 && unicode.ToLower(rune(b)) == rune(agentHeader[c.matched]):
+		c.matched++
+	default:
+		c.matched = -1
+	}
+	return b
+}
+
+func (c *agentConn) endLine() {
+	if c.inside && c.length == 0 { // the blank line behind the headers
+		c.inside, c.body = false, !c.bodyless
+	}
+	c.length, c.matched = 0, 0
 }

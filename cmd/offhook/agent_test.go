@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -9,28 +10,33 @@ import (
 	"testing/iotest"
 )
 
-// TestAgentControlBytes: Avaya's 12x0 puts a byte into its User-Agent that net/http refuses; only that header is touched.
+// TestAgentControlBytes: Avaya's 12x0 puts a byte into its User-Agent that net/http refuses; only that header is touched, and
+// no body.
 func TestAgentControlBytes(t *testing.T) {
-	const request = "POST / HTTP/1.1\r\nHost: a\r\nuser-Agent: AVAYA/SIP12x0\x17\x7f/04.00.04.00\r\nContent-Length: 3\r\n\r\n\x01\x17\x7f"
+	const (
+		headers = " / HTTP/1.1\r\nHost: a\r\nuser-Agent: AVAYA/SIP12x0\x17\x7f/04.00.04.00\r\n"
+		body    = "a log\nUser-Agent: \x01\x17\x7f\n\nUser-Agent: \x01"
+	)
+	stream := "GET" + headers + "\r\n" + "HEAD" + headers + "\r\n" + "PUT" + headers + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + body
 	for name, read := range map[string]func(io.Reader) io.Reader{
 		"at once":      func(r io.Reader) io.Reader { return r },
 		"byte by byte": iotest.OneByteReader,
 	} {
 		client, server := net.Pipe()
 		go func() {
-			if _, err := io.WriteString(client, request+request); err != nil {
+			if _, err := io.WriteString(client, stream); err != nil {
 				t.Error(err)
 			}
 		}()
 		in := bufio.NewReader(read(&agentConn{Conn: server}))
-		for range 2 {
+		for _, want := range []string{"", "", body} {
 			r, err := http.ReadRequest(in)
 			if err != nil {
 				t.Fatal(name, err)
 			}
-			body, err := io.ReadAll(r.Body)
-			if got := r.UserAgent() + string(body); err != nil || got != "AVAYA/SIP12x0??/04.00.04.00\x01\x17\x7f" {
-				t.Errorf("%s: %q %v", name, got, err)
+			got, err := io.ReadAll(r.Body)
+			if agent := r.UserAgent(); err != nil || agent != "AVAYA/SIP12x0??/04.00.04.00" || string(got) != want {
+				t.Errorf("%s: %s %q %q %v", name, r.Method, agent, got, err)
 			}
 		}
 		client.Close()

@@ -32,9 +32,7 @@ func (c *familiesCmd) Run(s std) error {
 		return err
 	}
 	if c.JSON {
-		enc := json.NewEncoder(s.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(families)
+		return c.encode(s.out, families)
 	}
 	for _, f := range families {
 		if c.Settings {
@@ -47,6 +45,29 @@ func (c *familiesCmd) Run(s std) error {
 		}
 	}
 	return nil
+}
+
+// told is a maker's settings in JSON.
+type told struct {
+	Maker    string            `json:"maker"`
+	Settings []family.Coverage `json:"settings"`
+}
+
+func (c *familiesCmd) encode(w io.Writer, families []*family.Family) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if !c.Settings {
+		return enc.Encode(families)
+	}
+	out := []told{}
+	for _, f := range families {
+		coverage, err := f.Coverage()
+		if err != nil {
+			return err
+		}
+		out = append(out, told{f.ID, coverage})
+	}
+	return enc.Encode(out)
 }
 
 func (c *familiesCmd) chosen(catalog *family.Catalog) ([]*family.Family, error) {

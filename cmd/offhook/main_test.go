@@ -79,6 +79,14 @@ func TestFamiliesCommandSaysWhichModelsAreToldASetting(t *testing.T) {
 	if strings.Contains(out, "Poly") {
 		t.Error("other makers are listed too")
 	}
+	var told []struct {
+		Maker    string
+		Settings []struct{ Setting string }
+	}
+	code, out, errs = offhook(t, "", "families", "--settings", "--json", "yealink")
+	if err := json.Unmarshal([]byte(out), &told); code != 0 || err != nil || len(told) != 1 || told[0].Maker != "yealink" || len(told[0].Settings) < 40 {
+		t.Errorf("exit %d, %v: the settings in JSON are %.200s%s", code, err, out, errs)
+	}
 	if code, _, errs := offhook(t, "", "families", "acme"); code != exitUsage || !strings.Contains(errs, `no maker "acme"`) {
 		t.Errorf("an unknown maker: exit %d, %q", code, errs)
 	}

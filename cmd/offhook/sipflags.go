@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"offhook/sip"
@@ -30,13 +29,16 @@ type sipFlags struct {
 
 // Validate says what is wrong before anything is bound.
 func (f *sipFlags) Validate() error {
-	for name, n := range map[string]int64{
-		"min-expires": f.MinExpires, "max-expires": f.MaxExpires, "default-expires": f.DefaultExpires, "new-per-second": int64(f.NewPerSecond),
-		"unauthenticated": int64(f.Unauthenticated), "unauthenticated-address": int64(f.UnauthenticatedAddress), "connections": int64(f.Connections),
-		"connections-address": int64(f.ConnectionsAddress), "strangers-address": int64(f.StrangersAddress), "notify-rate": int64(f.NotifyRate),
+	for _, flag := range []struct {
+		name string
+		n    int64
+	}{
+		{"min-expires", f.MinExpires}, {"max-expires", f.MaxExpires}, {"default-expires", f.DefaultExpires}, {"new-per-second", int64(f.NewPerSecond)},
+		{"unauthenticated", int64(f.Unauthenticated)}, {"unauthenticated-address", int64(f.UnauthenticatedAddress)}, {"connections", int64(f.Connections)},
+		{"connections-address", int64(f.ConnectionsAddress)}, {"strangers-address", int64(f.StrangersAddress)}, {"notify-rate", int64(f.NotifyRate)},
 	} {
-		if n < 1 || n > 1e9 {
-			return fmt.Errorf("--sip-%s: want a number from 1 to 1000000000", name)
+		if flag.n < 1 || flag.n > 1e9 {
+			return fmt.Errorf("--sip-%s: want a number from 1 to 1000000000", flag.name)
 		}
 	}
 	switch {
@@ -46,7 +48,7 @@ func (f *sipFlags) Validate() error {
 		return fmt.Errorf("--sip-expires-spread: want a percentage from 0 to 50")
 	case f.FlowTimer < time.Second || f.FlowTimer > time.Hour:
 		return fmt.Errorf("--sip-flow-timer: want a time from 1s to 1h")
-	case f.ServiceRoute != "" && (!strings.HasPrefix(f.ServiceRoute, "<sip") || !strings.HasSuffix(f.ServiceRoute, ">") || strings.ContainsAny(f.ServiceRoute, "\r\n")):
+	case f.ServiceRoute != "" && !sip.IsRoute(f.ServiceRoute):
 		return fmt.Errorf("--sip-service-route: want a SIP address in angle brackets, as <sip:proxy.example.com;lr>")
 	}
 	if _, err := sip.Algorithms(f.Algorithms); err != nil {

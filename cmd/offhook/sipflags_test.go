@@ -71,6 +71,8 @@ func TestRegistrarFlagsRefused(t *testing.T) {
 		"--sip-expires-spread=90":               "0 to 50",
 		"--sip-flow-timer=5ms":                  "1s to 1h",
 		"--sip-service-route=proxy.example.com": "angle brackets",
+		"--sip-service-route=<sip:a b>":         "angle brackets",
+		"--sip-service-route=<sip:>":            "angle brackets",
 	} {
 		if _, err := parseServe(t, arg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", arg, err, want)

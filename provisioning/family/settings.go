@@ -19,9 +19,9 @@ type setting struct {
 // Coverage says which of a family's models have a file that carries a setting. Models without a place for it, a key
 // for a phone that has none, stand in neither list.
 type Coverage struct {
-	Setting string   // in the API's words where it has one: "syslog_server", "key blf"
-	Models  []string // ids of those that are told it, in the manifest's order
-	Without []string
+	Setting string   `json:"setting"` // in the API's words where it has one: "syslog_server", "key blf"
+	Models  []string `json:"models"`  // ids of those that are told it, in the manifest's order
+	Without []string `json:"without"`
 }
 
 // Who says in words which models are told.

@@ -84,10 +84,18 @@ func (t *Tx) SignIn(userID, source, agent string, ttl time.Duration) (Session, S
 	return s, NewSecret(token), err
 }
 
-// dropOldest makes room for one more session.
+// dropOldest makes room for one more session: those that have ended go first.
 func (t *Tx) dropOldest(userID string) error {
 	kept := collect(t.SessionsOf(userID))
-	slices.SortFunc(kept, func(x, y Session) int { return strings.Compare(x.ID, y.ID) })
+	slices.SortFunc(kept, func(x, y Session) int {
+		switch {
+		case x.Live(t.now) == y.Live(t.now):
+			return strings.Compare(x.ID, y.ID)
+		case y.Live(t.now):
+			return -1
+		}
+		return 1
+	})
 	for len(kept) >= MaxSessions {
 		if err := t.remove(&kept[0]); err != nil {
 			return err
