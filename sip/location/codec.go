@@ -117,13 +117,17 @@ func (r *reader) times(b *Binding) {
 	b.CSeq, b.mark, b.Refreshed, b.Expires = uint32(r.number()), r.number(), int64(r.number()), int64(r.number())
 }
 
-func (r *reader) binding() *Binding {
-	b := &Binding{ID: r.number()}
+func (r *reader) texts(b *Binding) {
 	var texts [numTexts][]byte
 	for i := range texts {
 		texts[i] = r.bytes(r.number())
 	}
 	b.keep(texts)
+}
+
+func (r *reader) binding() *Binding {
+	b := &Binding{ID: r.number()}
+	r.texts(b)
 	source := r.address()
 	b.Local = r.address()
 	b.Source = netip.AddrPortFrom(source, uint16(r.number()))

@@ -2,26 +2,29 @@ package location
 
 import "slices"
 
-// shared returns the account of a line, or what is kept for a line that this node has not heard of yet: bindings and
-// records come by different ways.
+// shared returns the account of a line, locked, or what is kept for a line that this node has not heard of yet: bindings
+// and records come by different ways. What is kept is locked before t.mu is free, or a sweep would take it for empty and
+// forget it before anything is written into it.
 func (t *Table) shared(lineID string) *Account {
 	if a := t.Line(lineID); a != nil {
+		a.mu.Lock()
 		return a
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if a := t.lines[lineID]; a != nil {
-		return a
+	a := t.lines[lineID]
+	if a == nil {
+		a = t.sharing.early[lineID]
 	}
-	a := t.sharing.early[lineID]
 	if a == nil {
 		a = &Account{LineID: lineID}
 		t.sharing.early[lineID] = a
 	}
+	a.mu.Lock()
 	return a
 }
 
-// adopt makes what was heard too early part of a new account: it is locked, and t.mu too.
+// adopt makes what was heard too early the account of its line, else a new one. t.mu is locked, the account not yet.
 func (t *Table) adopt(lineID string) *Account {
 	if t.sharing != nil && t.sharing.early[lineID] != nil {
 		a := t.sharing.early[lineID]
@@ -35,7 +38,6 @@ func (t *Table) adopt(lineID string) *Account {
 // be read; the others were applied.
 func (t *Table) Heard(lineID, node string, ops []Op) error {
 	a := t.shared(lineID)
-	a.mu.Lock()
 	defer a.mu.Unlock()
 	var err error
 	for _, op := range ops {
@@ -64,13 +66,18 @@ func (t *Table) heard(a *Account, node string, op Op, loud bool) error {
 		}
 	}
 	if own := a.byKey(op.Key); own != nil {
-		if !h.outranks(own.head(t.sharing.tag)) || r != nil && r.epoch != a.epoch {
+		counts := h.outranks(own.head(t.sharing.tag))
+		if counts && (r == nil || r.epoch == a.epoch) {
+			t.evict(a, own, op.Remove)
+		} else {
 			own.shared = unsure // the other node did not know of it, or not of the line as it is now
 			t.soil(a)
+		}
+		if !counts {
 			return nil
 		}
-		t.evict(a, own, op.Remove)
 	}
+	// A row beside an own binding is of another epoch: it is listed when this node hears of the line as it is there.
 	before := a.dropRow(op.Key)
 	if r != nil {
 		t.addRow(a, r, before, loud)
@@ -148,7 +155,6 @@ func (t *Table) evict(a *Account, b *Binding, removed bool) {
 // is news. The error says that one of the values could not be read.
 func (t *Table) Reconcile(lineID string, kept map[string][]byte, loud bool) error {
 	a := t.shared(lineID)
-	a.mu.Lock()
 	defer a.mu.Unlock()
 	t.forgetRows(a, kept, loud)
 	told := map[string]bool{}

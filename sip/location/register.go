@@ -347,6 +347,10 @@ func (t *Table) FlowClosed(a *Account, flow uint64) {
 		default:
 			lost := *b
 			lost.Flow = 0
+			if lost.shared == telling { // what is told now settles the one that it was
+				lost.shared = unsure
+				t.soil(a)
+			}
 			b = &lost
 		}
 		kept = append(kept, b)

@@ -1,9 +1,11 @@
 package location
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"offhook/provisioning/fleet"
 	"offhook/sip/wire"
 )
 
@@ -89,9 +92,7 @@ func TestRefreshAmongNodes(t *testing.T) {
 	a := table.Line(lines[0].ID)
 	other := sample()
 	other.Expires = time.Now().Add(time.Hour).UnixMilli()
-	if err := table.Heard(a.LineID, "b", []Op{{Key: other.key(), Value: other.value("b", a.epoch)}}); err != nil {
-		t.Fatal(err)
-	}
+	table.hears(t, a.LineID, other, a.epoch)
 	var r Request
 	cseq, callID, uri := uint32(0), []byte("x"), []byte("sip:1@192.0.2.1")
 	refresh := func() {
@@ -118,6 +119,110 @@ func TestRefreshAmongNodes(t *testing.T) {
 	}
 }
 
+// hears has a table told of one binding of another node.
+func (t *Table) hears(tb testing.TB, lineID string, b *Binding, epoch uint64) {
+	tb.Helper()
+	if err := t.Heard(lineID, "b", []Op{{Key: b.key(), Value: b.value("b", epoch)}}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestSweepBesideNews: what is heard of a line that is not known yet is not lost to a sweep at the same time.
+func TestSweepBesideNews(t *testing.T) {
+	s, lines := newStore(t, 1)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	table.Share("a")
+	a := table.shared("later") // as Heard begins
+	swept := make(chan error, 1)
+	go func() { swept <- table.Sweep() }()
+	for table.mu.TryRLock() { // until the sweep is at what is kept for lines to come
+		table.mu.RUnlock()
+		select {
+		case err := <-swept:
+			t.Fatalf("the sweep is over while news come in (error %v)", err)
+		default:
+			runtime.Gosched()
+		}
+	}
+	b := sample()
+	b.Expires = time.Now().Add(time.Hour).UnixMilli()
+	l := lines[0]
+	l.ID = "later"
+	err := table.heard(a, "b", Op{Key: b.key(), Value: b.value("b", epochOf(generationOf(l), l.Number, "example.test"))}, true)
+	a.mu.Unlock()
+	if err = errors.Join(err, <-swept); err != nil {
+		t.Fatal(err)
+	}
+	table.mu.Lock()
+	table.putLine(l)
+	table.mu.Unlock()
+	if got := table.Registrations("later"); len(got) != 1 || got[0].Node != "b" {
+		t.Errorf("listed is %v when the line is known, want what was heard beside the sweep", got)
+	}
+}
+
+// TestNewsOfALineToCome: another node knows a change of a line sooner, and a phone that is bound here binds itself there.
+// Here the old binding stays until the change is known, and from then on what the other node told is listed.
+func TestNewsOfALineToCome(t *testing.T) {
+	table, register := told(t)
+	a := table.byNumber("10001")
+	register(0, "sip:1@192.0.2.1", 600)
+	table.tell(1)
+	l := fleet.Line{ID: a.LineID, Number: "10002", AuthUsername: a.username, Secret: a.secret}
+	for id := range table.domains {
+		l.DomainID = id
+	}
+	moved := &Binding{Contact: "sip:1@192.0.2.1", CallID: "y", CSeq: 1, Refreshed: time.Now().Add(time.Second).UnixMilli(), Expires: time.Now().Add(time.Hour).UnixMilli()}
+	table.hears(t, a.LineID, moved, epochOf(generationOf(l), l.Number, "example.test"))
+	if got := table.Registrations(a.LineID); len(got) != 1 || got[0].Node != "a" {
+		t.Errorf("listed is %v before the change is known here, want the binding of before", got)
+	}
+	table.mu.Lock()
+	table.putLine(l)
+	table.mu.Unlock()
+	if got := table.Registrations(a.LineID); len(got) != 1 || got[0].Node != "b" {
+		t.Errorf("listed is %v, want what the other node told of the line as it is now", got)
+	}
+}
+
+// byNumber is the account of a number.
+func (t *Table) byNumber(number string) (found *Account) {
+	_ = t.each(func(a *Account) error {
+		if a.number == number {
+			found = a
+		}
+		return nil
+	})
+	return found
+}
+
+// TestConnectionLostWhileTelling: a binding whose connection ends while others are told of it is told again: what they know
+// of the one with the connection says nothing of the one without.
+func TestConnectionLostWhileTelling(t *testing.T) {
+	s, lines := newStore(t, 1)
+	table := open(t, filepath.Join(t.TempDir(), "log"), s, time.Now)
+	table.Share("a")
+	var r Request
+	r.Reset()
+	r.CallID, r.CSeq, r.Transport, r.Flow = []byte("x"), 1, wire.TCP, 7
+	r.Contacts = append(r.Contacts, Contact{URI: []byte("sip:1@192.0.2.1"), Expires: 600})
+	a := table.Line(lines[0].ID)
+	if outcome, err := table.Register(a, &r); outcome != Done || err != nil {
+		t.Fatal(outcome, err)
+	}
+	told := table.Gather(1)[0]
+	table.FlowClosed(a, 7)
+	table.Settled(told, []bool{true})
+	again := table.Gather(1)
+	if len(again) != 1 || len(again[0].Ops) != 1 {
+		t.Fatalf("then %v is told, want the binding once more", again)
+	}
+	table.Settled(again[0], []bool{true})
+	if b := a.bindings[0]; b.shared != b.Expires {
+		t.Errorf("others know of the binding until %d, want %d", b.shared, b.Expires)
+	}
+}
+
 // TestContactsAreCountedEverywhere: the limit of an address of record is one for all nodes.
 func TestContactsAreCountedEverywhere(t *testing.T) {
 	s, lines := newStore(t, 1)
@@ -127,9 +232,7 @@ func TestContactsAreCountedEverywhere(t *testing.T) {
 	for i := range MaxContacts {
 		b := sample()
 		b.RegID, b.Expires = uint32(i+1), time.Now().Add(time.Hour).UnixMilli()
-		if err := table.Heard(a.LineID, "b", []Op{{Key: b.key(), Value: b.value("b", a.epoch)}}); err != nil {
-			t.Fatal(err)
-		}
+		table.hears(t, a.LineID, b, a.epoch)
 	}
 	var r Request
 	r.Reset()

@@ -316,8 +316,11 @@ func (t *Table) Bindings(lineID string) []Binding {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var out []Binding
-	now := t.now().UnixMilli()
+	return a.here(t.now().UnixMilli())
+}
+
+// here returns copies of what is bound here. The account is locked.
+func (a *Account) here(now int64) (out []Binding) {
 	for _, b := range a.bindings {
 		if !b.expired(now) {
 			out = append(out, *b)
@@ -329,14 +332,15 @@ func (t *Table) Bindings(lineID string) []Binding {
 // Everywhere returns copies of a line's bindings on every node that have not expired, and the names of the other nodes that
 // hold some of them.
 func (t *Table) Everywhere(lineID string) (all []Binding, nodes []string) {
-	all = t.Bindings(lineID)
 	a := t.Line(lineID)
 	if a == nil {
-		return all, nil
+		return nil, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t.rows(a, t.now().UnixMilli(), func(r *row) {
+	now := t.now().UnixMilli()
+	all = a.here(now)
+	t.rows(a, now, func(r *row) {
 		all = append(all, r.Binding)
 		if !slices.Contains(nodes, r.node) {
 			nodes = append(nodes, r.node)

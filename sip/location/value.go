@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -124,8 +125,9 @@ type row struct {
 func (b *Binding) value(node string, epoch uint64) []byte {
 	rec := record{b.head(tagOf(node)).append(make([]byte, 0, 512))}
 	rec.buf = binary.BigEndian.AppendUint64(rec.buf, epoch)
-	for _, s := range [...]string{node, b.Contact, b.Params, b.Instance, b.CallID, b.Path, b.UserAgent} {
-		rec.text(s)
+	rec.text(node)
+	for _, s := range b.texts() {
+		rec.text(*s)
 	}
 	rec.address(b.Source.Addr())
 	for _, n := range [...]uint64{uint64(b.Source.Port()), uint64(b.RegID), uint64(b.Transport), uint64(b.Registered)} {
@@ -143,10 +145,11 @@ func readRow(key string, v []byte) (*row, error) {
 	r := reader{buf: v[headSize+8:]}
 	out := &row{key: key, epoch: binary.BigEndian.Uint64(v[headSize:])}
 	b := &out.Binding
-	for _, s := range [...]*string{&out.node, &b.Contact, &b.Params, &b.Instance, &b.CallID, &b.Path, &b.UserAgent} {
-		*s = r.text()
-		r.bad = r.bad || strings.ContainsAny(*s, "\r\n\x00")
-	}
+	out.node = r.text()
+	r.texts(b)
+	breaks := func(s *string) bool { return strings.ContainsAny(*s, "\r\n\x00") }
+	texts := b.texts()
+	r.bad = r.bad || breaks(&out.node) || slices.ContainsFunc(texts[:], breaks)
 	source := r.address()
 	port, regID, transport, registered := r.number(), r.number(), r.number(), r.number()
 	if r.bad || len(r.buf) > 0 || port > 1<<16-1 || regID > 1<<31-1 || transport > uint64(wire.WSS) || registered >= 1<<48 || h.node != tagOf(out.node) {
