@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"offhook/provisioning/fleet"
 	"offhook/provisioning/fleet/fleettest"
 	"offhook/provisioning/fleet/redisjournal"
@@ -69,8 +71,6 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 	nodes := []*node{f.node("a"), f.node("b")}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var slowest time.Duration
 	var answered atomic.Int64
 	want := make([][]string, phones)
 	for i, l := range f.lines {
@@ -80,11 +80,7 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 			for round := 0; ; round++ {
 				p.cseq++
 				p.expires = int64(600 * min(round%3, 1)) // bound, bound again, unbound
-				begun := time.Now()
 				outcome, _ := home.register(p)
-				mu.Lock()
-				slowest = max(slowest, time.Since(begun))
-				mu.Unlock()
 				answered.Add(1)
 				if outcome != location.Done {
 					t.Errorf("outcome %v, want done whatever Redis does", outcome)
@@ -112,7 +108,6 @@ func TestRedisRestartsUnderLoad(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	t.Logf("the slowest of all requests took %v", slowest)
 	for i, l := range f.lines {
 		for _, n := range nodes {
 			n.lists(l, want[i]...)
@@ -128,7 +123,7 @@ func TestToldBeforeTheAnswer(t *testing.T) {
 	line := f.lines[0]
 	p := phone{line: line, contact: "sip:1@192.0.2.1", callID: "one", cseq: 1, expires: 600}
 	sizes := func() (out []int) {
-		for _, v := range f.redis.client.HVals(t.Context(), a.fed.line(line.ID)).Val() {
+		for _, v := range f.redis.client.HVals(t.Context(), lineKey(line.ID)).Val() {
 			out = append(out, len(v))
 		}
 		return out
@@ -150,10 +145,11 @@ func TestToldBeforeTheAnswer(t *testing.T) {
 // TestSlowRedisIsWaitedForOnce: who waits in vain is the only one who waits; when Redis has caught up, it is waited for again.
 func TestSlowRedisIsWaitedForOnce(t *testing.T) {
 	f := newFixture(t, 20)
-	a := f.node("a")
-	if err := f.redis.client.Do(t.Context(), "CLIENT", "PAUSE", "1500", "ALL").Err(); err != nil {
-		t.Fatal(err)
-	}
+	a := f.table("a", filepath.Join(t.TempDir(), "log"))
+	a.fed.opts.ReadTimeout = time.Minute // so that a machine that stalls does not make it a Redis that is away
+	a.fed.client = redis.NewClient(a.fed.opts)
+	a.run()
+	f.redis.signal(syscall.SIGSTOP)
 	for i, l := range f.lines[:19] {
 		within := time.Hour
 		if i == 0 {
@@ -163,7 +159,8 @@ func TestSlowRedisIsWaitedForOnce(t *testing.T) {
 			t.Error("known while Redis answers nobody")
 		}
 	}
-	eventually(t, "Redis has heard all", func() bool { return f.redis.client.SCard(t.Context(), a.fed.key("lines")).Val() == 19 })
+	f.redis.signal(syscall.SIGCONT)
+	eventually(t, "Redis has heard all", func() bool { return f.redis.client.SCard(t.Context(), key("lines")).Val() == 19 })
 	cseq := uint32(0)
 	eventually(t, "Redis is waited for", func() bool {
 		cseq++
@@ -176,29 +173,26 @@ func TestSlowRedisIsWaitedForOnce(t *testing.T) {
 }
 
 // TestHungRedisHoldsNobodyUp stops Redis in the middle, so that nothing is refused and nothing is answered: one phone waits
-// for that in vain. One call would take three seconds.
+// for that in vain, and all others are done before Redis goes on.
 func TestHungRedisHoldsNobodyUp(t *testing.T) {
 	f := newFixture(t, 20)
 	a, b := f.node("a"), f.node("b")
-	if err := f.redis.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	f.redis.signal(syscall.SIGSTOP)
 	if a.tells(phone{line: f.lines[0], contact: "sip:2@192.0.2.1", callID: "two", cseq: 1, expires: 600}, 10*time.Millisecond) {
 		t.Error("known while Redis answers nobody")
 	}
-	begun := time.Now()
-	for _, l := range f.lines {
-		for cseq := range uint32(3) {
-			a.tells(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: cseq + 1, expires: 600}, time.Hour)
+	var done atomic.Bool
+	go func() {
+		for _, l := range f.lines {
+			for cseq := range uint32(3) {
+				a.tells(phone{line: l, contact: "sip:1@192.0.2.1", callID: "one", cseq: cseq + 1, expires: 600}, time.Hour)
+			}
 		}
-	}
-	if took := time.Since(begun); took > 2*time.Second {
-		t.Errorf("%d registrations take %v while Redis hangs", 3*len(f.lines), took)
-	}
+		done.Store(true)
+	}()
+	eventually(t, "all are registered while Redis hangs", done.Load)
 	eventually(t, "a knows that it is alone", func() bool { return a.fed.Ready() != nil })
-	if err := f.redis.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	f.redis.signal(syscall.SIGCONT)
 	for _, l := range f.lines[1:] {
 		b.lists(l, "a sip:1@192.0.2.1")
 	}
@@ -320,9 +314,8 @@ func TestTwoNodesOfOneName(t *testing.T) {
 func TestForeignValues(t *testing.T) {
 	f := newFixture(t, 2)
 	a := f.table("a", filepath.Join(t.TempDir(), "log"))
-	key := a.fed.line(f.lines[0].ID)
-	f.redis.client.HSet(t.Context(), key, "short", "x", "long", strings.Repeat("x", 100))
-	f.redis.client.SAdd(t.Context(), a.fed.key("lines"), f.lines[0].ID)
+	f.redis.client.HSet(t.Context(), lineKey(f.lines[0].ID), "short", "x", "long", strings.Repeat("x", 100))
+	f.redis.client.SAdd(t.Context(), key("lines"), f.lines[0].ID)
 	a.run()
 	b := f.node("b")
 	for i, n := range []*node{a, b} {

@@ -4,19 +4,19 @@
 //	{offhook}:sip1:seq          number of changes
 //	{offhook}:sip1:changes      stream, capped: entry "<number>-0" holds one change of one line, with its values
 //	{offhook}:sip1:lines        set of the lines that have bindings
-//	{offhook}:sip1:line:<id>    hash a line: key of a binding -> value, as sip/location writes it; it expires with the last
+//	{offhook}:sip1:line:<id>    hash a line: key of a binding -> value, as sip/location writes it; it expires a minute after the last
 //	{offhook}:sip1:node:<name>  there while the node lives
 //
-// One script writes one change, if it counts where another node's stands, and adds it to the stream. What
-// changed waits in the table, as state and not as history, and is told when Redis takes it; the answer to a phone that
-// changed something waits for that too, for a moment and while Redis is there. The braces
-// put all keys into one slot of a cluster. The 1 is the version of the layout.
+// One script writes one change, if it counts where another node's stands, and adds it to the stream. What changed waits in
+// the table, as state and not as history, and is told when Redis takes it; the answer to a phone that changed something waits
+// for that too, for a moment and while Redis is there. The braces put all keys into one slot of a cluster. The 1 is the
+// version of the layout.
 package federation
 
 import (
 	"context"
 	"crypto/rand"
-	_ "embed" // the script is a file of its own, to be read with a Lua editor
+	_ "embed" // the scripts are files of their own, to be read with a Lua editor
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,11 +32,9 @@ import (
 
 // Config says who this node is and where Redis is. URL, Log and Now are required.
 type Config struct {
-	URL          string // redis://user:password@host:6379/0, or rediss:// for TLS
-	Log          *slog.Logger
-	Now          func() time.Time
-	Prefix       string // of every key; "{offhook}:" unless said otherwise
-	StreamLength int    // about so many changes are kept for nodes that were away; 10,000 unless said otherwise
+	URL string // redis://user:password@host:6379/0, or rediss:// for TLS
+	Log *slog.Logger
+	Now func() time.Time
 }
 
 // Federation is one node's share. New makes it, Run runs it.
@@ -46,18 +44,21 @@ type Federation struct {
 	opts   *redis.Options
 	client *redis.Client
 	script *redis.Script
-	prefix string
-	length int
 	start  string        // tells this run of the node from another, and from another node of its name
 	lease  time.Duration // how long a node that gives no sign counts as living
 
-	run   string // of the Redis that was read last, "" before the first
+	run   string // of the Redis that was read last, "" when all has to be read
+	known bool   // all was read once: what is found from then on is news
 	seq   uint64 // the change that was heard last
 	fault atomic.Pointer[error]
 }
 
-//go:embed write.lua
-var writeScript string
+var (
+	//go:embed write.lua
+	writeScript string
+	//go:embed prune.lua
+	pruneScript string
+)
 
 var errStarting = errors.New("registrations of other nodes are not known yet")
 
@@ -75,19 +76,18 @@ func New(c Config) (*Federation, error) {
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // asks for commands that old servers lack
 	f := &Federation{
 		log: c.Log.With("front", "sip"), now: c.Now, opts: opts, client: redis.NewClient(opts), script: redis.NewScript(writeScript),
-		prefix: c.Prefix, length: c.StreamLength, start: rand.Text(), lease: 10 * time.Second,
-	}
-	if f.prefix == "" {
-		f.prefix = "{offhook}:"
-	}
-	if f.length == 0 {
-		f.length = 10_000
+		start: rand.Text(), lease: 10 * time.Second,
 	}
 	f.fault.Store(&errStarting)
 	return f, nil
 }
 
-func (f *Federation) key(name string) string { return f.prefix + "sip1:" + name }
+func key(name string) string { return "{offhook}:sip1:" + name }
+
+func lineKey(id string) string { return key("line:" + id) }
+
+// streamLength is about how many changes are kept for nodes that were away.
+const streamLength = 10_000
 
 // Ready is nil while this node tells the others of its registrations and hears of theirs.
 func (f *Federation) Ready() error { return *f.fault.Load() }

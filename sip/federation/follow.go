@@ -33,12 +33,11 @@ func (f *Federation) catchUp(ctx context.Context, t *location.Table) error {
 			return err
 		}
 	}
-	loud := f.run != ""
 	f.run = ""
-	if err := f.scan(ctx, t, loud); err != nil {
+	if err := f.scan(ctx, t, f.known); err != nil {
 		return err
 	}
-	f.run = run
+	f.run, f.known = run, true
 	return nil
 }
 
@@ -49,7 +48,7 @@ func (f *Federation) standsAt(ctx context.Context, c *redis.Client) error {
 		return err
 	}
 	if seq > f.seq {
-		next, err := c.XRangeN(ctx, f.key("changes"), streamID(f.seq+1), streamID(f.seq+1), 1).Result()
+		next, err := c.XRangeN(ctx, key("changes"), streamID(f.seq+1), streamID(f.seq+1), 1).Result()
 		if err != nil || len(next) == 1 {
 			return err
 		}
@@ -58,7 +57,7 @@ func (f *Federation) standsAt(ctx context.Context, c *redis.Client) error {
 }
 
 func (f *Federation) number(ctx context.Context, c *redis.Client) (uint64, error) {
-	seq, err := c.Get(ctx, f.key("seq")).Uint64()
+	seq, err := c.Get(ctx, key("seq")).Uint64()
 	if errors.Is(err, redis.Nil) {
 		return 0, nil
 	}
@@ -76,7 +75,7 @@ func (f *Federation) scan(ctx context.Context, t *location.Table, loud bool) err
 	seen := map[string]bool{}
 	for cursor := uint64(0); ; {
 		var lines []string
-		if lines, cursor, err = f.client.SScan(ctx, f.key("lines"), cursor, "", batch).Result(); err != nil {
+		if lines, cursor, err = f.client.SScan(ctx, key("lines"), cursor, "", batch).Result(); err != nil {
 			return err
 		}
 		if err := f.read(ctx, t, lines, loud); err != nil {
@@ -101,17 +100,36 @@ func (f *Federation) read(ctx context.Context, t *location.Table, lines []string
 	pipe := f.client.Pipeline()
 	hashes := make([]*redis.MapStringStringCmd, len(lines))
 	for i, l := range lines {
-		hashes[i] = pipe.HGetAll(ctx, f.line(l))
+		hashes[i] = pipe.HGetAll(ctx, lineKey(l))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
+	var empty []string
 	for i, l := range lines {
 		kept := map[string][]byte{}
 		for key, value := range hashes[i].Val() {
 			kept[key] = []byte(value)
 		}
 		f.complain(l, t.Reconcile(l, kept, loud))
+		if len(kept) == 0 {
+			empty = append(empty, l)
+		}
+	}
+	return f.prune(ctx, empty)
+}
+
+// prune takes lines whose bindings have expired out of the set of those that have some.
+func (f *Federation) prune(ctx context.Context, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	keys, args := []string{key("lines")}, make([]any, len(lines))
+	for i, l := range lines {
+		keys, args[i] = append(keys, lineKey(l)), l
+	}
+	if err := redis.NewScript(pruneScript).Run(ctx, f.client, keys, args...).Err(); err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("lines without bindings: %w", err)
 	}
 	return nil
 }
@@ -140,7 +158,7 @@ func (f *Federation) follow(ctx context.Context, t *location.Table) error {
 	}()
 	for {
 		streams, err := c.XRead(ctx, &redis.XReadArgs{
-			Streams: []string{f.key("changes"), streamID(f.seq)}, Count: batch, Block: idleCheck,
+			Streams: []string{key("changes"), streamID(f.seq)}, Count: batch, Block: idleCheck,
 		}).Result()
 		switch {
 		case errors.Is(err, redis.Nil):
@@ -162,7 +180,7 @@ func (f *Federation) follow(ctx context.Context, t *location.Table) error {
 // missed sees to it that a gap is followed by a scan.
 func (f *Federation) missed(err error) error {
 	if errors.Is(err, errGap) {
-		f.run = "again"
+		f.run = ""
 	}
 	return err
 }

@@ -68,8 +68,8 @@ func (f *Federation) sendBatch(ctx context.Context, t *location.Table, updates [
 
 // evaluation is the command that tells one update.
 func (f *Federation) evaluation(t *location.Table, u location.Update) []any {
-	args := []any{"evalsha", f.script.Hash(), 4, f.key("seq"), f.key("changes"), f.key("lines"), f.line(u.LineID),
-		u.LineID, t.Node(), f.now().UnixMilli(), f.length}
+	args := []any{"evalsha", f.script.Hash(), 4, key("seq"), key("changes"), key("lines"), lineKey(u.LineID),
+		u.LineID, t.Node(), f.now().UnixMilli(), streamLength}
 	for _, op := range u.Ops {
 		args = append(args, letter(op), op.Key, op.Value)
 	}
@@ -82,8 +82,6 @@ func letter(op location.Op) string {
 	}
 	return "s"
 }
-
-func (f *Federation) line(id string) string { return f.key("line:" + id) }
 
 // live renews the sign of life of this node and looks for those of the others.
 func (f *Federation) live(ctx context.Context, t *location.Table) error {
@@ -113,7 +111,7 @@ func (f *Federation) live(ctx context.Context, t *location.Table) error {
 
 // renew sets the sign of life and returns the one that stood there, this run's own if there was none.
 func (f *Federation) renew(ctx context.Context, node string) (string, error) {
-	before, err := f.client.SetArgs(ctx, f.key("node:"+node), f.start, redis.SetArgs{TTL: f.lease, Get: true}).Result()
+	before, err := f.client.SetArgs(ctx, key("node:"+node), f.start, redis.SetArgs{TTL: f.lease, Get: true}).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", fmt.Errorf("sign of life: %w", err)
 	}
@@ -129,7 +127,7 @@ func (f *Federation) look(ctx context.Context, t *location.Table, missing map[st
 	}
 	keys := make([]string, len(nodes))
 	for i, n := range nodes {
-		keys[i] = f.key("node:" + n)
+		keys[i] = key("node:" + n)
 	}
 	signs, err := f.client.MGet(ctx, keys...).Result()
 	if err != nil {
@@ -160,5 +158,5 @@ func (f *Federation) farewell(t *location.Table) {
 		f.log.Warn("other nodes were not told of the last changes of registrations", "error", err)
 		return
 	}
-	_ = f.client.Del(ctx, f.key("node:"+t.Node())).Err() // it would end by itself
+	_ = f.client.Del(ctx, key("node:"+t.Node())).Err() // it would end by itself
 }

@@ -46,7 +46,7 @@ end
 if #told == 0 then
   return taken
 end
--- What a dead node left is taken away with the next change, a minute late because clocks differ.
+-- What a dead node left is taken away with the next change or with the hash, a minute late because clocks differ.
 local last, now, all = 0, tonumber(ARGV[3]), redis.call('HGETALL', KEYS[4])
 for i = 1, #all, 2 do
   local expires = expiry(all[i + 1])
@@ -57,7 +57,7 @@ for i = 1, #all, 2 do
   end
 end
 if last > 0 then
-  redis.call('PEXPIREAT', KEYS[4], string.format('%.0f', last))
+  redis.call('PEXPIREAT', KEYS[4], string.format('%.0f', last + 60000))
   redis.call('SADD', KEYS[3], ARGV[1])
 else
   redis.call('SREM', KEYS[3], ARGV[1])
