@@ -39,8 +39,15 @@ func TestR86EnrolSoftphone(t *testing.T) {
 	if all := string(o.send("GET", "/v1/audit-events?limit=500", "").body) + string(o.send("GET", "/v1/devices", "").body) + o.log.String(); strings.Contains(all, token) {
 		t.Error("the token is shown elsewhere")
 	}
-	clerk := o.keyed(`["users:write"]`, "")
-	o.refused(403, "insufficient-scope", "-", "POST", enrol, `{}`, clerk)
+	for scopes, missing := range map[string]string{
+		`["users:write","secrets:reveal"]`: "devices:write", `["devices:write","secrets:reveal"]`: "users:write",
+		`["users:write","devices:write"]`: "secrets:reveal", `["pbx:configure"]`: "secrets:reveal", // who has the address has the line's secret
+	} {
+		for _, body := range []string{`{}`, `{"standing":true}`} {
+			o.refused(403, "insufficient-scope", "-", "POST", enrol, body, o.keyed(scopes, "")).tree().want(t, map[string]string{"missing_scope": jsonOf(t, missing)})
+		}
+	}
+	o.ok(200, "POST", enrol, `{}`, o.keyed(`["users:write","devices:write","secrets:reveal"]`, ""))
 	router := o.ok(201, "POST", "/v1/users", `{"first_name":"R","purpose":"call_routing"}`).str("id")
 	o.refused(422, "purpose-forbids-device", "", "POST", "/v1/users/"+router+"/actions/enrol-softphone", `{"app":"zsoft"}`)
 	off := newOffice(t)

@@ -23,7 +23,8 @@ type operation struct {
 	id           string // also the action in the audit log
 	summary      string
 	scope        string
-	status       int // 0 = 200
+	also         []string // further scopes that it takes, all of them
+	status       int      // 0 = 200
 	maxBody      int64
 	media        string // of the answer; "" = application/json, anyMedia = it differs
 	public       bool   // takes requests without a key
@@ -37,9 +38,9 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 	noun, _, _ := strings.Cut(strings.TrimPrefix(op.path, "/v1/"), "/")
 	hop := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Summary: op.summary, Tags: []string{noun},
-		Description: "Scope: `" + op.scope + "`", DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
+		Description: op.needs(), DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
 		Responses:   map[string]*huma.Response{"default": a.problemResponse()},
-		Middlewares: huma.Middlewares{a.gate(op.scope, or(op.media, "application/json"))},
+		Middlewares: huma.Middlewares{a.gate(op)},
 	}
 	if op.public {
 		hop.Security = []map[string][]string{{}, {"key": {}}}
@@ -62,15 +63,26 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 	})
 }
 
-// gate turns a key without the scope away before the request is read: what is wrong with it is not its business.
-func (a *api) gate(scope, media string) func(huma.Context, func(huma.Context)) {
+// needs names the scopes in the description.
+func (op operation) needs() string {
+	text := "Scope: `" + op.scope + "`"
+	if len(op.also) > 0 {
+		text = "Takes `" + strings.Join(op.also, "` and `") + "` as well. " + text
+	}
+	return text
+}
+
+// gate turns a key without the scopes away before the request is read: what is wrong with it is not its business.
+func (a *api) gate(op operation) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		r, w := humamux.Unwrap(hc)
-		if err := a.allow(hc.Context(), scope); err != nil {
-			a.write(w, r, a.problemOf(r.Context(), err))
-			return
+		for _, scope := range append([]string{op.scope}, op.also...) {
+			if err := a.allow(hc.Context(), scope); err != nil {
+				a.write(w, r, a.problemOf(r.Context(), err))
+				return
+			}
 		}
-		if p := negotiate(r, media); p != nil {
+		if p := negotiate(r, or(op.media, "application/json")); p != nil {
 			a.write(w, r, p)
 			return
 		}
