@@ -46,6 +46,9 @@ func (a *api) sendInvitation(ctx context.Context, in *ByID) (*found[user], error
 	out := &found[user]{Status: http.StatusAccepted}
 	err := a.update(ctx, false, func(tx *fleet.Tx) error {
 		u, err := a.user(ctx, &tx.Snap, in.ID)
+		if err == nil {
+			err = mayStandFor(ctx, u, "") // who writes the domain's mails decides where a click takes the code
+		}
 		if err != nil {
 			return err
 		}

@@ -125,6 +125,22 @@ func TestR56InvitationExpires(t *testing.T) {
 	o.refused(422, "invitation-unknown", "/code", "POST", acceptPath, `{"code":"`+token+`","password":"long enough"}`)
 }
 
+// TestR08NobodyInvitesWhoMayDoMore: who may rewrite the invitation could have its code sent elsewhere.
+func TestR08NobodyInvitesWhoMayDoMore(t *testing.T) {
+	o, server := newPostOffice(t)
+	invite := func(more string) string {
+		return "/v1/users/" + o.ok(201, "POST", "/v1/users", `{"first_name":"A","welcome_email":"none"`+more+`}`).str("id") + "/actions/send-invitation"
+	}
+	boss, plain := invite(`,"email":"boss@example.test","admin_permissions":{"mode":"super"}`), invite(`,"email":"plain@example.test"`)
+	clerk := o.keyed(`["pbx:configure"]`, "")
+	o.ok(200, "PATCH", "/v1/domains/example.test", `{"mail_templates":{"invitation":{"":{"subject":"Hello","text":"https://elsewhere.example.test/{code}"}}}}`, clerk)
+	o.refused(403, "cannot-grant", "", "POST", boss, "", clerk).tree().want(t, map[string]string{"missing_scope": `"*"`})
+	o.ok(202, "POST", plain, "", clerk)
+	if m := o.mails(server, 1); len(m) != 1 || m[0].to != "plain@example.test" {
+		t.Errorf("mails %+v", m)
+	}
+}
+
 // TestR55InvitationNeedsAnAddress, and a mail server.
 func TestR55InvitationNeedsAnAddress(t *testing.T) {
 	o, _ := newPostOffice(t)

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -58,27 +59,37 @@ func mayGrant(ctx context.Context, before, after fleet.User) error {
 	return nil
 }
 
-// mayLetIn holds that nobody gets at what they lack themselves by way of another's sign-in: who sets a password or the
-// address that invitations go to, or lets a user in, could be that user (R08).
-func mayLetIn(ctx context.Context, before, after fleet.User) error {
+// mayChangeSignIn holds that nobody gets at what they lack themselves by way of another's sign-in, nor shuts out who may do
+// more: who sets a password or the address that invitations go to, or lets a user in, could be that user (R08), and who
+// takes them away locks up a house that they could not open again.
+func mayChangeSignIn(ctx context.Context, before, after fleet.User) error {
 	pointer := ""
 	switch {
-	case !after.PasswordHash.Equal(before.PasswordHash) && !after.PasswordHash.IsZero():
+	case !after.PasswordHash.Equal(before.PasswordHash):
 		pointer = "/password"
 	case !strings.EqualFold(after.Email, before.Email):
 		pointer = "/email"
-	case after.LoginEnabled && !before.LoginEnabled:
+	case after.LoginEnabled != before.LoginEnabled:
 		pointer = "/login_enabled"
+	case after.Scope == "no_portal" && before.Scope != "no_portal":
+		pointer = "/scope"
+	case after.Permissions.Mode != "super" && before.Permissions.Mode == "super":
+		pointer = "/admin_permissions/mode"
 	default:
 		return nil
 	}
+	return errors.Join(mayStandFor(ctx, before, pointer), mayStandFor(ctx, after, pointer))
+}
+
+// mayStandFor holds that the caller may do all that a user may.
+func mayStandFor(ctx context.Context, u fleet.User, pointer string) error {
 	c := callerOf(ctx)
-	if after.Permissions.Mode == "super" && !c.may(everything) {
-		return cannotGrant(everything, pointer, "only a super administrator can change how another one signs in")
+	if u.Permissions.Mode == "super" && !c.may(everything) {
+		return cannotGrant(everything, pointer, "only a super administrator decides whether and how another one signs in")
 	}
-	for _, p := range after.EffectivePermissions() {
+	for _, p := range u.EffectivePermissions() {
 		if !c.may(p) {
-			return cannotGrant(p, pointer, "only somebody who may do what this user may can change how the user signs in: "+p)
+			return cannotGrant(p, pointer, "only somebody who may do what this user may decides whether and how the user signs in: "+p)
 		}
 	}
 	return nil

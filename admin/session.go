@@ -13,6 +13,7 @@ const (
 	sessionAge  = 30 * 24 * time.Hour
 
 	sessionPath = "/v1/sessions"
+	changePath  = sessionPath + "/current/actions/change-password"
 )
 
 // newSession is who wants to sign in.
@@ -82,7 +83,7 @@ func (a *api) sessionRoutes() {
 	add(a, operation{method: http.MethodGet, path: sessionPath, id: "list-sessions", scope: "users:read", summary: "List who is signed in, and was in the last 30 days"}, a.listSessions)
 	add(a, operation{method: http.MethodGet, path: sessionPath + "/current", id: "get-current-session", scope: open, summary: "Who calls, and what may they do?"}, a.whoAmI)
 	add(a, operation{method: http.MethodDelete, path: sessionPath + "/current", id: "sign-out", scope: open, summary: "Sign out"}, a.signOut)
-	add(a, operation{method: http.MethodPost, path: sessionPath + "/current/actions/change-password", id: "change-password", scope: open, status: http.StatusCreated,
+	add(a, operation{method: http.MethodPost, path: changePath, id: "change-password", scope: open, status: http.StatusCreated,
 		summary: "Choose another password of one's own; all of the user's sessions end, and the answer is a new one"}, a.changePassword)
 	add(a, operation{method: http.MethodGet, path: sessionPath + "/{id}", id: "get-session", scope: "users:read", summary: "Read a session"}, a.getSession)
 	add(a, operation{method: http.MethodDelete, path: sessionPath + "/{id}", id: "end-session", scope: "users:write", summary: "End somebody's session at once"}, a.endSession)
@@ -302,6 +303,13 @@ func (a *api) endSession(ctx context.Context, in *ByID) (*plain[session], error)
 		if err != nil {
 			return err
 		}
+		u, err := tx.User(x.UserID)
+		if err == nil {
+			err = mayStandFor(ctx, u, "")
+		}
+		if err != nil {
+			return err
+		}
 		if x.Live(tx.Now()) {
 			if x, err = tx.EndSession(x.ID); err == nil {
 				_, err = tx.Audit(fleet.AuditEvent{Action: "user.session_ended", Resource: x.UserID, DomainID: x.DomainID, Detail: x.ID})
@@ -317,6 +325,9 @@ func (a *api) endSessions(ctx context.Context, in *ByID) (*plain[ended], error) 
 	out := &plain[ended]{}
 	err := a.update(ctx, false, func(tx *fleet.Tx) error {
 		u, err := a.user(ctx, &tx.Snap, in.ID)
+		if err == nil {
+			err = mayStandFor(ctx, u, "")
+		}
 		if err != nil {
 			return err
 		}

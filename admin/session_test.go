@@ -342,6 +342,57 @@ func TestR08NobodySignsInAsMore(t *testing.T) {
 	o.ok(200, "PATCH", "/v1/users/"+off, `{"login_enabled":true,"password":"long enough"}`, bossToken)
 }
 
+// TestR08NobodyShutsOutWhoMayDoMore: what takes a sign-in away from who may do more is refused, and the session stays.
+func TestR08NobodyShutsOutWhoMayDoMore(t *testing.T) {
+	o := newDoorOffice(t)
+	boss := "/v1/users/" + o.person("boss@example.test", `,"admin_permissions":{"mode":"super"}`).str("id")
+	plain := "/v1/users/" + o.person("plain@example.test", "").str("id")
+	o.person("second@example.test", `,"admin_permissions":{"mode":"super"}`)
+	o.person("clerk@example.test", `,"scope":"site_manager"`)
+	bossToken, session := o.signIn("boss@example.test")
+	clerk, _ := o.signIn("clerk@example.test")
+	for pointer, body := range map[string]string{"/login_enabled": `{"login_enabled":false}`, "/password": `{"password":null}`, "/email": `{"email":null}`,
+		"/scope": `{"scope":"no_portal"}`, "/admin_permissions/mode": `{"admin_permissions":{"mode":"custom","grants":["pbx:configure","invoices:view","invoices:pay","reports:view"]}}`} {
+		for _, who := range []string{clerk, o.keyed(`["pbx:configure"]`, "")} {
+			o.refused(403, "cannot-grant", pointer, "PATCH", boss, body, who).tree().want(t, map[string]string{"missing_scope": `"*"`})
+		}
+	}
+	o.refused(403, "cannot-grant", "", "POST", boss+"/actions/end-sessions", "", clerk)
+	o.refused(403, "cannot-grant", "", "DELETE", "/v1/sessions/"+session.str("id"), "", clerk)
+	o.refused(403, "cannot-grant", "", "DELETE", boss, "", clerk)
+	o.ok(200, "GET", "/v1/sessions/current", "", bossToken)
+	o.signIn("boss@example.test")
+
+	o.ok(200, "PATCH", boss, `{"login_enabled":false}`, o.sessionOf("second@example.test"))
+	o.refused(401, "unauthorized", "-", "GET", "/v1/sessions/current", "", bossToken)
+	o.ok(200, "POST", plain+"/actions/end-sessions", "", clerk)
+	o.ok(200, "PATCH", plain, `{"login_enabled":false}`, clerk)
+	o.ok(200, "DELETE", plain, "", clerk)
+}
+
+func (o *office) sessionOf(email string) string {
+	o.t.Helper()
+	token, _ := o.signIn(email)
+	return token
+}
+
+// TestOwnPasswordTakesTheOneOfNow: a session found on an unlocked screen is not enough to take the account over.
+func TestOwnPasswordTakesTheOneOfNow(t *testing.T) {
+	o := newDoorOffice(t)
+	clerk := o.person("clerk@example.test", `,"scope":"site_manager"`).str("id")
+	token := o.sessionOf("clerk@example.test")
+	for _, body := range []string{`{"password":"another one"}`, `{"password":null}`} {
+		p := o.refused(422, "current-password-required", "/password", "PATCH", "/v1/users/"+clerk, body, token).tree()
+		if !strings.Contains(p.str("detail"), changePath) {
+			t.Errorf("the detail does not say where to go: %s", p.str("detail"))
+		}
+	}
+	o.ok(200, "PATCH", "/v1/users/"+clerk, `{"department":"Desk"}`, token)
+	o.signIn("clerk@example.test") // with the password as it was
+	o.ok(201, "POST", changePath, `{"current_password":"`+password+`","new_password":"another one"}`, token)
+	o.ok(200, "PATCH", "/v1/users/"+clerk, `{"password":"`+password+`"}`) // an administrator's key
+}
+
 // TestPasswordInAnySpelling: an umlaut typed as one character or as two is the same umlaut.
 func TestPasswordInAnySpelling(t *testing.T) {
 	o := newDoorOffice(t)

@@ -215,6 +215,9 @@ func (a *api) updateUser(ctx context.Context, in *updateUserInput) (*found[user]
 	if err != nil {
 		return nil, err
 	}
+	if callerOf(ctx).name == before.ID && (sent.Password != "" || in.Body.clears("password")) { // who found a screen unlocked has the session alone
+		return nil, invalidAt("/password", "current-password-required", "choose another password of your own with POST "+changePath+", which asks for the one of now")
+	}
 	hashed, err := a.secretsOf(ctx, sent)
 	if err != nil {
 		return nil, err
@@ -248,7 +251,7 @@ func (a *api) changeUser(ctx context.Context, tx *fleet.Tx, in *updateUserInput,
 	if in.Body.clears("voicemail", "pin") || in.Body.clears("voicemail") {
 		after.Voicemail.PINHash = fleet.Secret{}
 	}
-	if err := errors.Join(mayGrant(ctx, before, after), mayLetIn(ctx, before, after)); err != nil {
+	if err := errors.Join(mayGrant(ctx, before, after), mayChangeSignIn(ctx, before, after)); err != nil {
 		return err
 	}
 	if after, err = tx.PutUser(after); err != nil {
@@ -278,7 +281,7 @@ func (a *api) deleteUser(ctx context.Context, in *deleteInput) (*plain[gone], er
 	err := a.update(ctx, in.DryRun, func(tx *fleet.Tx) error {
 		u, err := a.user(ctx, &tx.Snap, in.ID)
 		if err == nil {
-			err = checkMatch(in.IfMatch, u.Revision)
+			err = errors.Join(checkMatch(in.IfMatch, u.Revision), mayStandFor(ctx, u, ""))
 		}
 		if err != nil {
 			return err
