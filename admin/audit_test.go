@@ -25,6 +25,32 @@ func (o *office) audited(query string, headers ...string) []string {
 	}
 }
 
+// TestKeysStandInTheirDomainsLog: who administers a domain sees which keys open it, and none of the others.
+func TestKeysStandInTheirDomainsLog(t *testing.T) {
+	o := newOffice(t)
+	o.ok(201, "POST", "/v1/domains", `{"name":"other.test"}`)
+	for _, domains := range []string{`["example.test"]`, `["other.test"]`, `["example.test","other.test"]`} {
+		id := o.ok(201, "POST", "/v1/api-keys", `{"name":"K","scopes":["users:read"],"domains":`+domains+`}`).str("id")
+		o.ok(200, "DELETE", "/v1/api-keys/"+id, "")
+		for _, domain := range []string{"example.test", "other.test"} {
+			reader := o.keyed(`["audit:read"]`, `["`+domain+`"]`)
+			var got []string
+			for _, e := range o.ok(200, "GET", "/v1/audit-events?resource="+id, "", reader).list("items") {
+				got = append(got, e.(map[string]any)["action"].(string)+" "+e.(map[string]any)["domain"].(string))
+			}
+			var want []string
+			if strings.Contains(domains, domain) {
+				want = []string{"api_key.created " + domain, "api_key.deleted " + domain}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("a key for %s shows in %s as %v, want %v", domains, domain, got, want)
+			}
+		}
+	}
+	free := o.ok(201, "POST", "/v1/api-keys", `{"name":"K","scopes":["users:read"]}`).str("id")
+	o.ok(200, "GET", "/v1/audit-events?resource="+free, "").want(t, map[string]string{"items.0.domain": "null", "items.1": "null"})
+}
+
 // TestAudit: who did what stands in the log, with why and in which request, and without what is secret.
 func TestAudit(t *testing.T) {
 	o := newOffice(t)
@@ -78,7 +104,7 @@ func TestAuditOfOneDomain(t *testing.T) {
 	o.ok(201, "POST", "/v1/users", `{"first_name":"A","domain":"example.test"}`)
 	o.ok(201, "POST", "/v1/users", `{"first_name":"B","domain":"other.test"}`)
 	key := o.keyed(`["audit:read"]`, `["other.test"]`)
-	if got := o.audited("", key); !slices.Equal(got, []string{"domain.created", "user.created"}) {
+	if got := o.audited("", key); !slices.Equal(got, []string{"domain.created", "user.created", "api_key.created"}) {
 		t.Errorf("%v", got)
 	}
 	foreign := o.ok(200, "GET", "/v1/audit-events?domain=example.test&action=user.created", "").str("items.0.id")

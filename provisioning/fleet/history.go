@@ -68,24 +68,36 @@ func (t *Tx) tell(tab *table, before, after record) error {
 			return nil // changed and changed back
 		}
 	}
-	e := AuditEvent{Action: tab.noun + "." + verb, Resource: r.key(), DomainID: tab.domainOf(r), Fields: fields}
-	if _, err := t.Audit(e); err != nil || tab.private {
-		return err
+	domains := tab.domainsOf(r)
+	e := AuditEvent{Action: tab.noun + "." + verb, Resource: r.key(), DomainID: domains[0], Fields: fields}
+	for _, id := range domains { // so that the administrators of each see it
+		told := e
+		told.DomainID = id
+		if _, err := t.Audit(told); err != nil {
+			return err
+		}
+	}
+	if tab.private {
+		return nil
 	}
 	t.Emit(FeedEvent{Type: e.Action, DomainID: e.DomainID, Resource: e.Resource, Data: about(r, fields)})
 	t.consequences(before, after)
 	return nil
 }
 
-// domainOf is the domain that a record is in; a domain is in itself.
-func (tab *table) domainOf(r record) string {
+// domainsOf are the domains that a record is in, at least one: "" is none. A domain is in itself, an API key in those that it
+// is bound to.
+func (tab *table) domainsOf(r record) []string {
 	if tab.name == tableDomains {
-		return r.key()
+		return []string{r.key()}
+	}
+	if k, ok := r.(*APIKey); ok && len(k.DomainIDs) > 0 {
+		return k.DomainIDs
 	}
 	if ix := tab.index(byDomain); ix != nil {
-		return strings.Join(ix.keys(r), "")
+		return []string{strings.Join(ix.keys(r), "")}
 	}
-	return ""
+	return []string{""}
 }
 
 // changedFields names the JSON members in which two records of a table differ, those of nested objects as
