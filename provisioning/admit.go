@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"offhook/provisioning/family"
 	"offhook/provisioning/fleet"
 )
 
@@ -114,6 +115,21 @@ func (s *Service) admit(q *inquiry, v *view) grant {
 // once reports the rungs that hold for one fetch.
 func (g grant) once() bool { return g == byLink || g == byWindow }
 
+// opens reports whether file is among what the rung gives. A directory names everybody in the domain and fetching it ends
+// no enrolment, so it is not for those who have shown nothing yet.
+func (g grant) opens(file family.File) bool { return !g.once() || file.Scope != scopeDomain }
+
+// formFor tells how a file names this server. A phone that stands outside the networks, or came by its token, may be one
+// that shows no credentials when it fetches a directory: it is told addresses that hold the token. A rung that holds for
+// one fetch gives the token only with the file that ends it.
+func (s *Service) formFor(q *inquiry, v *view, file family.File, g grant) form {
+	outside := q.Hidden || !v.domain.Trusts(q.Peer)
+	if file.Scope == scopeModel || g.once() && !file.Secret || !outside && g != byToken {
+		return plain
+	}
+	return withToken
+}
+
 // errTaken aborts an enrolment that another request has won.
 var errTaken = errors.New("the enrolment window is closed")
 
@@ -211,7 +227,9 @@ func (s *Service) whyRefused(q *inquiry, known *view, inside bool) string {
 
 func window(v *view, q *inquiry) string {
 	switch {
-	case v.device.EnrolledAt != nil:
+	case q.book:
+		return "the enrolment window does not open the directory"
+	case v.device.EnrolledAt != nil, v.device.Window(q.now): // open as this request saw it: another was first
 		return "the enrolment window has been used"
 	case v.device.EnrolUntil != nil && !q.now.Before(*v.device.EnrolUntil):
 		return "the enrolment window has ended"

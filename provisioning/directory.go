@@ -97,7 +97,7 @@ func (s *Service) contacts(domainID string, change uint64) []family.Contact {
 
 // book is a file of scope domain: one body for all phones of the maker in the domain.
 func (s *Service) book(v *view, file family.File) (rendered, error) {
-	key := bodyKey{v.domain.ID, v.family.ID, "", file.Path, file.Template}
+	key := bodyKey{v.domain.ID, v.family.ID, "", file.Path, file.Template, plain}
 	change := s.books.change(v.domain.ID)
 	print := v.catalog.Revision() + " " + v.domain.Name + " " + strconv.FormatUint(change, 36)
 	if got, ok := s.bodies.get(key); ok && got.print == print {
@@ -119,11 +119,11 @@ func (s *Service) book(v *view, file family.File) (rendered, error) {
 const maxPage = maxContacts
 
 // renderFor is the file that answers path, whose query may name one page of a phonebook.
-func (s *Service) renderFor(v *view, file family.File, path string) (rendered, error) {
+func (s *Service) renderFor(v *view, file family.File, as form, path string) (rendered, error) {
 	if file.Scope == scopeDomain && file.Entries > 0 {
-		return s.bookPage(v, file, pageIn(path))
+		return s.bookPage(v, file, as, pageIn(path))
 	}
-	return s.render(v, file)
+	return s.render(v, file, as)
 }
 
 // pageIn is the page that a path asks for: ?page=2. Whatever else stands there asks for the first.
@@ -142,7 +142,7 @@ func pageIn(path string) int {
 
 // bookPage is as much of a phonebook as a phone takes at once, with the address of what follows. That names the phone, so
 // no two phones share a page; nothing is kept of it but the list that it is cut from.
-func (s *Service) bookPage(v *view, file family.File, page int) (rendered, error) {
+func (s *Service) bookPage(v *view, file family.File, as form, page int) (rendered, error) {
 	r, print, err := s.gather(v)
 	if err != nil {
 		return rendered{}, err
@@ -154,7 +154,7 @@ func (s *Service) bookPage(v *view, file family.File, page int) (rendered, error
 	from := min((page-1)*file.Entries, len(all))
 	to := min(from+file.Entries, len(all))
 	book := family.Book{Name: v.domain.Name, Contacts: all[from:to]}
-	if base := s.baseURL(deviceSettings(r)); base != "" && to < len(all) {
+	if base := s.deviceURL(r, deviceSettings(r), as); base != "" && to < len(all) {
 		book.Next = base + v.nameOf(file) + "?page=" + strconv.Itoa(page+1)
 	}
 	body, err := v.catalog.RenderBook(v.family, file, book)

@@ -48,14 +48,15 @@ func TestPeerCurlHTTP(t *testing.T) {
 	d := r.device()
 	login := d.HTTPUser + ":" + d.HTTPPassword.Reveal()
 	want := string(r.mustGet(file, agent, inside).Body)
+	away := string(r.mustGet("/t/"+d.Token.Reveal()+file, agent, outside).Body)
 	for name, c := range map[string]struct {
 		args []string
 		out  string
 	}{
 		"inside":         {[]string{"-H", "X-Forwarded-For: " + inside}, want},
-		"basic":          {[]string{"-H", "X-Forwarded-For: " + outside, "--basic", "-u", login}, want},
-		"digest":         {[]string{"-H", "X-Forwarded-For: " + outside, "--digest", "-u", login}, want},
-		"any":            {[]string{"-H", "X-Forwarded-For: " + outside, "--anyauth", "-u", login}, want},
+		"basic":          {[]string{"-H", "X-Forwarded-For: " + outside, "--basic", "-u", login}, away},
+		"digest":         {[]string{"-H", "X-Forwarded-For: " + outside, "--digest", "-u", login}, away},
+		"any":            {[]string{"-H", "X-Forwarded-For: " + outside, "--anyauth", "-u", login}, away},
 		"wrong password": {[]string{"-H", "X-Forwarded-For: " + outside, "--digest", "-u", d.HTTPUser + ":guess", "-w", "%{http_code}"}, "401"},
 		"range":          {[]string{"-H", "X-Forwarded-For: " + inside, "-r", "4-9"}, want[4:10]},
 	} {

@@ -23,12 +23,13 @@ type zoneKey struct {
 }
 
 // phone makes the template's view of a device. dropped says which settings its model has no place for.
-func (s *Service) phone(r records, f *family.Family, m family.Model) (p family.Phone, dropped string, err error) {
+func (s *Service) phone(r records, f *family.Family, m family.Model, as form) (p family.Phone, dropped string, err error) {
 	set := deviceSettings(r)
 	common, err := s.commonPart(set, r.dialPlan(), f, m)
 	if err != nil {
 		return p, "", err
 	}
+	common.BaseURL = s.deviceURL(r, set, as)
 	p = family.Phone{
 		Common:        common,
 		MAC:           string(r.device.MAC),
@@ -115,6 +116,15 @@ func (s *Service) baseURL(set fleet.Settings) string {
 		base += "/"
 	}
 	return base
+}
+
+// deviceURL is where this device comes back to, which everything that its files name here stands below.
+func (s *Service) deviceURL(r records, set fleet.Settings, as form) string {
+	base := s.baseURL(set)
+	if as == plain || base == "" || r.device.Token.Reveal() == "" {
+		return base
+	}
+	return base + "t/" + r.device.Token.Reveal() + "/"
 }
 
 // accounts are the device's lines in order; positions that the model does not have are left out and counted.

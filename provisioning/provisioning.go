@@ -143,6 +143,7 @@ type inquiry struct {
 	now     time.Time
 	catalog *family.Catalog
 	shown   proof // what Authorization is worth
+	book    bool  // it asks for a directory, and what admits it opens none
 }
 
 // catalog is the one in force. What was remembered of the one before goes with it: a small fleet would never fill the
@@ -176,6 +177,9 @@ func (s *Service) Answer(ctx context.Context, r Request) (Response, error) {
 		return s.stranger(q, nil, upload)
 	}
 	g := s.admit(q, v)
+	if file, ok := s.fileFor(v, q.path); ok && !g.opens(file) {
+		q.book, g = true, refused
+	}
 	switch {
 	case g == refused:
 		return s.stranger(q, v, upload)
@@ -192,7 +196,12 @@ func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
 		s.note(q, v, "not_found", v.whyNoFile(), nil)
 		return Response{}, ErrNotFound
 	}
-	got, err := s.renderFor(v, file, q.path)
+	if !g.opens(file) { // what was learnt has made a directory of it
+		q.book = true
+		return s.stranger(q, v, false)
+	}
+	as := s.formFor(q, v, file, g)
+	got, err := s.renderFor(v, file, as, q.path)
 	if errors.Is(err, ErrNotFound) {
 		s.note(q, v, "not_found", "this phone has no such file: nothing in it is set", nil)
 		return Response{}, err
@@ -211,7 +220,7 @@ func (s *Service) serve(q *inquiry, v *view, g grant) (Response, error) {
 	}
 	s.noteServed(q, v, file, out, g)
 	if q.Method != "HEAD" {
-		s.keepServed(q, v, file, got)
+		s.keepServed(q, v, file, as, got)
 	}
 	return out, nil
 }

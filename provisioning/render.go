@@ -56,7 +56,16 @@ type rendered struct {
 // bodyKey names a rendered file. The owner is a device's id, or a domain's for files that all phones of a model share.
 type bodyKey struct {
 	owner, maker, model, path, template string
+	form                                form
 }
+
+// form is how a device's file names this server.
+type form bool
+
+const (
+	plain     form = false
+	withToken form = true // its addresses hold the device's token
+)
 
 // stamp is the fingerprint, "" while nobody has gathered the records.
 func (v *view) stamp() string {
@@ -248,14 +257,14 @@ func (s *Service) fingerprint(v *view, r records) string {
 
 // render is one file of an admitted device. The fingerprint is made once a revision; a phone that asks again costs a
 // look-up.
-func (s *Service) render(v *view, file family.File) (rendered, error) {
+func (s *Service) render(v *view, file family.File, as form) (rendered, error) {
 	if file.Scope == scopeDomain && file.Entries > 0 {
-		return s.bookPage(v, file, 1)
+		return s.bookPage(v, file, as, 1)
 	}
 	if file.Scope == scopeDomain {
 		return s.book(v, file)
 	}
-	key := bodyKey{v.device.ID, v.family.ID, "", file.Path, file.Template}
+	key := bodyKey{v.device.ID, v.family.ID, "", file.Path, file.Template, as}
 	old, had := s.bodies.get(key)
 	if had && old.print == v.stamp() {
 		return old, nil
@@ -268,7 +277,7 @@ func (s *Service) render(v *view, file family.File) (rendered, error) {
 	if had && old.print == print {
 		return old, nil
 	}
-	p, dropped, err := s.phone(r, v.family, v.model)
+	p, dropped, err := s.phone(r, v.family, v.model, as)
 	if err != nil {
 		return rendered{}, err
 	}
@@ -308,7 +317,7 @@ func (s *Service) common(q *inquiry) (Response, error) {
 		return Response{}, ErrNotFound
 	}
 	dom := s.domainOf(q)
-	key := bodyKey{dom.ID, f.ID, model.ID, file.Path, file.Template}
+	key := bodyKey{dom.ID, f.ID, model.ID, file.Path, file.Template, plain}
 	plan, err := planOf(s.conf.Store.Snap(), dom.DialPlanID)
 	if err != nil {
 		return Response{}, fmt.Errorf("dial plan of domain %s: %w", dom.ID, err)

@@ -105,11 +105,11 @@ func (k *served) pack(body []byte) ([]byte, error) {
 func (k *served) forget(deviceID string) { k.devices.remove(deviceID) }
 
 // keepServed remembers what an admitted device has now. A failure costs an admin a comparison and the phone nothing.
-func (s *Service) keepServed(q *inquiry, v *view, file family.File, got rendered) {
+func (s *Service) keepServed(q *inquiry, v *view, file family.File, as form, got rendered) {
 	if file.Scope == scopeDomain || s.served.has(v.device.ID, file.Path, got.etag) {
 		return
 	}
-	body, print, err := s.masked(v, file, got)
+	body, print, err := s.masked(v, file, as, got)
 	if err == nil && print != got.print {
 		return // the fleet has changed since: the device will come for that
 	}

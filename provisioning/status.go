@@ -46,7 +46,7 @@ func (s *Service) Files(deviceID string) ([]File, error) {
 	}
 	var out []File
 	for _, named := range v.family.FilesOf(v.model, string(v.device.MAC)) {
-		got, err := s.render(v, named.File)
+		got, err := s.render(v, named.File, plain)
 		if errors.Is(err, ErrNotFound) {
 			continue // an optional file that this phone has no use for
 		}
@@ -69,27 +69,28 @@ func (s *Service) Preview(deviceID, path string) ([]byte, File, error) {
 	if !ok {
 		return nil, File{}, errNoSuchFile
 	}
-	real, err := s.renderFor(v, file, path)
+	real, err := s.renderFor(v, file, plain, path)
 	if errors.Is(err, ErrNotFound) {
 		err = errNoSuchFile
 	}
 	if err != nil {
 		return nil, File{}, err
 	}
-	body, _, err := s.masked(v, file, real)
+	body, _, err := s.masked(v, file, plain, real)
 	return body, File{Path: path, Scope: file.Scope, Format: file.Format, ContentType: file.ContentType, ETag: real.etag}, err
 }
 
-// masked is a rendered file with its secrets as ***, and the fingerprint of the records that it shows.
-func (s *Service) masked(v *view, file family.File, real rendered) (body []byte, print string, err error) {
-	if !file.Secret {
+// masked is a rendered file with its secrets as ***, and the fingerprint of the records that it shows. A token in its
+// addresses is left out: without it they are those that an admin is shown of every device.
+func (s *Service) masked(v *view, file family.File, as form, real rendered) (body []byte, print string, err error) {
+	if !file.Secret && as == plain {
 		return real.body, real.print, nil
 	}
 	r, print, err := s.gather(v)
 	if err != nil {
 		return nil, "", err
 	}
-	p, _, err := s.phone(r, v.family, v.model)
+	p, _, err := s.phone(r, v.family, v.model, plain)
 	if err != nil {
 		return nil, "", err
 	}
@@ -103,7 +104,7 @@ func (s *Service) masked(v *view, file family.File, real rendered) (body []byte,
 func (s *Service) outdated(v *view, seen fleet.Sighting) (bool, error) {
 	changed, known := false, false
 	for _, file := range s.compared(v) {
-		got, err := s.render(v, file)
+		got, err := s.render(v, file, plain)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -112,6 +113,12 @@ func (s *Service) outdated(v *view, seen fleet.Sighting) (bool, error) {
 		}
 		kept, fetched := s.served.find(v.device.ID, file.Path)
 		same := got.etag == seen.Served || fetched && kept.ETag == got.etag
+		if !same && file.Scope == scopeDevice && (fetched || seen.Served != "") { // it may have the form for outside
+			if got, err = s.render(v, file, withToken); err != nil {
+				return false, err
+			}
+			same = got.etag == seen.Served || fetched && kept.ETag == got.etag
+		}
 		changed = changed || fetched && !same
 		known = known || same
 	}
