@@ -181,6 +181,34 @@ func TestLearnSIP(t *testing.T) {
 	}
 }
 
+// TestTwoNamesAreToldOnce: a phone that calls itself one thing over HTTP and another over SIP, at each boot, is one contradiction
+// and not a new one a day.
+func TestTwoNamesAreToldOnce(t *testing.T) {
+	r := newRig(t)
+	for range 3 {
+		r.mustGet(file, agent, inside)
+		r.s.LearnSIP(fleet.Registration{DeviceID: r.id, LineID: r.line.ID, UserAgent: "Acme A200 1.2.3"})
+		r.flush()
+		if d := r.device(); d.Model != "A100" || d.ModelSeen != "A200" {
+			t.Errorf("model %q, seen %q, want A100 and A200", d.Model, d.ModelSeen)
+		}
+	}
+	told := 0
+	for _, e := range r.s.conf.Sightings.Of(r.id).Events {
+		if e.Type == "model_mismatch" {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("the contradiction was told %d times", told)
+	}
+	r.s.LearnSIP(fleet.Registration{DeviceID: r.id, LineID: r.line.ID, UserAgent: "Acme A100 1.2.3"})
+	r.flush()
+	if d := r.device(); d.ModelSeen != "" {
+		t.Errorf("SIP says A100, too, and %q is still held against it", d.ModelSeen)
+	}
+}
+
 func TestWaitingRoom(t *testing.T) {
 	for name, c := range map[string]struct {
 		path, agent, peer string

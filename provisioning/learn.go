@@ -85,6 +85,9 @@ func merge(c *family.Catalog, d fleet.Device, f facts) (fleet.Device, []fleet.Ev
 	}
 	switch same := sameModel(c, makerOf(c, d), d.Model, f.model); {
 	case f.model == "" || same && d.ModelSeen == "":
+	case same && f.source == d.ModelSource:
+		// what the record was made from says what it always said; the other source, which contradicts it, has not changed
+		// its mind. Some phones name themselves in two ways at each boot: that is told once.
 	case same:
 		d.ModelSeen = ""
 	case d.Model == "" || d.ModelSource != "manual" && !f.fills:
