@@ -191,8 +191,11 @@ func (a *api) humaConfig() huma.Config {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = []huma.Transformer{a.transform}
-	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer"}}
-	c.Security = []map[string][]string{{"key": {}}}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"key":    {Type: "http", Scheme: "bearer", Description: "an API key, or the token of a session"},
+		"cookie": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "a session that was asked for with cookie true"},
+	}
+	c.Security = []map[string][]string{{"key": {}}, {"cookie": {}}}
 	aliases(c.Components.Schemas)
 	return c
 }

@@ -24,7 +24,7 @@ type importInput struct {
 }
 
 func (a *api) importRoutes() {
-	add(a, operation{method: http.MethodPost, path: "/v1/imports", id: "import-users", scope: "imports:write", status: http.StatusAccepted, maxBody: maxSheet,
+	add(a, operation{method: http.MethodPost, path: "/v1/imports", id: "import-users", scope: "imports:write", status: http.StatusAccepted, maxBody: maxSheet, takes: "text/csv",
 		summary: "Make users from a spreadsheet, one a row, as a job. With dry_run, the same verdicts and nothing changed"}, a.createImport)
 	add(a, operation{method: http.MethodGet, path: "/v1/jobs", id: "list-jobs", scope: "imports:read", summary: "List jobs, without their rows"}, a.listJobs)
 	add(a, operation{method: http.MethodGet, path: "/v1/jobs/{id}", id: "get-job", scope: "imports:read", summary: "Read a job with a verdict for each row"}, a.getJob)

@@ -91,6 +91,7 @@ func (a *api) factsOf(s *fleet.Snap, u fleet.User) (fleet.Domain, letter.Facts, 
 	seen := map[string]bool{"": true}
 	for l := range s.LinesOf(u.ID) {
 		for dev := range s.DevicesOn(l.ID) {
+			f.Phone = f.Phone || dev.Type != "softphone"
 			if g := a.guide(dev); !seen[g] {
 				seen[g], f.Guides = true, append(f.Guides, g)
 			}
@@ -138,6 +139,17 @@ func (a *api) welcome(tx *fleet.Tx, u fleet.User) ([]fleet.Effect, error) {
 	l, own := letter.Welcome(welcomeTexts(d, u), languageOf(d, u), facts)
 	which := map[bool]string{true: "custom", false: "default"}[own]
 	return []fleet.Effect{{Type: "welcome_email", Quantity: 1, Detail: which}}, post(tx, d.ID, u.Email, l)
+}
+
+// welcomeOf is what the creation sends, said or not.
+func welcomeOf(d fleet.Domain, u fleet.User) string {
+	if u.WelcomeEmail != "" {
+		return u.WelcomeEmail
+	}
+	if _, own := d.MailTemplates.Welcome.In(languageOf(d, u)); own {
+		return "custom"
+	}
+	return "default"
 }
 
 func welcomeTexts(d fleet.Domain, u fleet.User) fleet.MailTexts {

@@ -189,7 +189,7 @@ func TestR07WelcomeMail(t *testing.T) {
 	if got := o.welcomed(server, 3); !slices.Equal(got, want) {
 		t.Errorf("mails %q, want %q", got, want)
 	}
-	if got := o.mails(server, 3); !strings.Contains(got[2].text, "https://acme.example.test/one200") || strings.TrimSpace(got[0].text) != "Nr. 101" {
+	if got := o.mails(server, 3); !strings.Contains(got[2].text, "https://acme.example.test/one200") || !strings.Contains(got[2].text, "Ihr Telefon") || strings.Contains(got[1].text, "Your phone sets") || strings.TrimSpace(got[0].text) != "Nr. 101" {
 		t.Errorf("%+v", got)
 	}
 	o.refused(422, "email-required", "/email", "POST", "/v1/users", `{"first_name":"A","welcome_email":"default"}`)
@@ -207,13 +207,13 @@ func TestR07WelcomeMail(t *testing.T) {
 func TestR07WelcomeMailUnlessSaid(t *testing.T) {
 	o, server := newPostOffice(t)
 	o.ok(200, "PATCH", "/v1/domains/example.test", ownWelcome)
-	for _, c := range []struct{ body, effects string }{
-		{`{"first_name":"A","email":"1@example.test"}`, `[{"detail":"custom","quantity":1,"type":"welcome_email"}]`},
-		{`{"first_name":"B","email":"2@example.test","language":"en","welcome_email":null}`, `[{"detail":"default","quantity":1,"type":"welcome_email"}]`},
-		{`{"first_name":"C"}`, "[]"},
-		{`{"first_name":"D","email":"4@example.test","welcome_email":"none"}`, "[]"},
+	for _, c := range []struct{ body, effects, shown string }{
+		{`{"first_name":"A","email":"1@example.test"}`, `[{"detail":"custom","quantity":1,"type":"welcome_email"}]`, `"custom"`},
+		{`{"first_name":"B","email":"2@example.test","language":"en","welcome_email":null}`, `[{"detail":"default","quantity":1,"type":"welcome_email"}]`, `"default"`},
+		{`{"first_name":"C"}`, "[]", `"custom"`},
+		{`{"first_name":"D","email":"4@example.test","welcome_email":"none"}`, "[]", `"none"`},
 	} {
-		want := map[string]string{"effects": c.effects, "warnings": "null"}
+		want := map[string]string{"effects": c.effects, "warnings": "null", "welcome_email": c.shown}
 		o.ok(200, "POST", "/v1/users?dry_run=true", c.body).want(t, want)
 		o.ok(201, "POST", "/v1/users", c.body).want(t, want)
 	}

@@ -14,7 +14,23 @@ func TestBodySaysWhatItIs(t *testing.T) {
 	id := o.erika().str("id")
 	o.refused(415, "media-type-unsupported", "-", "PATCH", "/v1/users/"+id, `{"first_name":"A"}`, "Content-Type: ")
 	o.ok(200, "PATCH", "/v1/users/"+id, `{"first_name":"A"}`, "Content-Type: application/merge-patch+json")
+	for kind, status := range map[string]int{
+		"Application/JSON": 200, "application/json; charset=utf-8": 200, `application/json;charset="UTF-8"`: 200, "Application/Merge-Patch+JSON": 200,
+		"application/problem+json": 415, "application/json; charset=utf-16": 415, "json": 415, "text/json": 415, "application/json, text/plain": 415, "application/json;": 200,
+	} {
+		if a := o.send("PATCH", "/v1/users/"+id, `{"first_name":"A"}`, "Content-Type: "+kind); a.status != status {
+			t.Errorf("Content-Type %s is answered %d, want %d: %s", kind, a.status, status, a.body)
+		}
+	}
 	o.ok(200, "POST", "/v1/audit-events/actions/verify", "") // no body, nothing to say of it
+}
+
+// TestParameterTwice: none of the two is dropped in silence.
+func TestParameterTwice(t *testing.T) {
+	o := newOffice(t)
+	o.refused(422, "parameter-twice", "?sort", "GET", "/v1/users?sort=created_at&limit=1&sort=-created_at", "")
+	o.refused(422, "parameter-twice", "?dry_run", "POST", "/v1/users?dry_run=true&dry_run=false", `{"first_name":"A"}`)
+	o.ok(200, "GET", "/v1/users?sort=created_at&limit=1", "")
 }
 
 // TestAccept: an answer that its reader cannot take is refused, and not sent regardless (RFC 9110 section 15.5.7).

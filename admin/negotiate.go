@@ -8,17 +8,30 @@ import (
 )
 
 // negotiate refuses a body that says not what it is, and an answer that its reader could not take.
-func negotiate(r *http.Request, media string) *problem {
-	if r.ContentLength != 0 && r.Header.Get("Content-Type") == "" {
+func negotiate(r *http.Request, takes, media string) *problem {
+	if r.ContentLength != 0 && (takes == "" || r.Header.Get("Content-Type") == "") {
 		switch r.Method {
-		case http.MethodPost, http.MethodPut, http.MethodPatch: // another site's page can send such a body without being asked first
-			return unsupportedMedia()
+		case http.MethodPost, http.MethodPut, http.MethodPatch: // another site's page can send a body without a type and is not asked first
+			if !saysJSON(r.Header.Values("Content-Type")) {
+				return unsupportedMedia()
+			}
+			r.Header.Set("Content-Type", "application/json") // huma compares letter by letter
 		}
 	}
 	if accept := r.Header.Values("Accept"); media != anyMedia && !accepts(strings.Join(accept, ","), media) {
 		return newProblem(http.StatusNotAcceptable, "not-acceptable", "this address answers "+media+"; leave Accept out, or name that in it")
 	}
 	return nil
+}
+
+// saysJSON takes JSON in UTF-8, the only encoding that it has (RFC 8259 section 8.1). Types ignore case (RFC 9110 section 8.3.1).
+func saysJSON(header []string) bool {
+	if len(header) != 1 {
+		return false
+	}
+	kind, params, err := mime.ParseMediaType(header[0])
+	charset := params["charset"]
+	return err == nil && (kind == "application/json" || kind == "application/merge-patch+json") && (charset == "" || strings.EqualFold(charset, "utf-8"))
 }
 
 func unsupportedMedia() *problem {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -26,6 +28,7 @@ type operation struct {
 	also         []string // further scopes that it takes, all of them
 	status       int      // 0 = 200
 	maxBody      int64
+	takes        string // of the body; "" = JSON
 	media        string // of the answer; "" = application/json, anyMedia = it differs
 	public       bool   // takes requests without a key
 }
@@ -43,7 +46,7 @@ func add[I, O any](a *api, op operation, handle func(context.Context, *I) (*O, e
 		Middlewares: huma.Middlewares{a.gate(op)},
 	}
 	if op.public {
-		hop.Security = []map[string][]string{{}, {"key": {}}}
+		hop.Security = []map[string][]string{{}, {"key": {}}, {"cookie": {}}}
 	}
 	huma.Register(a.huma, hop, func(ctx context.Context, in *I) (*O, error) {
 		ctx = withOperation(ctx, op.id)
@@ -82,7 +85,11 @@ func (a *api) gate(op operation) func(huma.Context, func(huma.Context)) {
 				return
 			}
 		}
-		if p := negotiate(r, or(op.media, "application/json")); p != nil {
+		if p := negotiate(r, op.takes, or(op.media, "application/json")); p != nil {
+			a.write(w, r, p)
+			return
+		}
+		if p := eachOnce(r); p != nil {
 			a.write(w, r, p)
 			return
 		}
@@ -95,6 +102,17 @@ func (a *api) gate(op operation) func(huma.Context, func(huma.Context)) {
 		}
 		next(hc)
 	}
+}
+
+// eachOnce refuses a parameter that stands twice: which of the two counts is anybody's guess.
+func eachOnce(r *http.Request) *problem {
+	q := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if len(q[name]) > 1 {
+			return badParameter(name, "parameter-twice", "this parameter stands twice; give it once")
+		}
+	}
+	return nil
 }
 
 // emptyDryRun: huma reads ?dry_run= as if it were absent, and who wrote it wanted no change.

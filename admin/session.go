@@ -41,7 +41,7 @@ type session struct {
 // identity is who calls, and what they may do.
 type identity struct {
 	Actor       string   `json:"actor" doc:"as the audit log names it"`
-	Permissions []string `json:"permissions" nullable:"false" doc:"* = everything"`
+	Permissions []string `json:"permissions" nullable:"false" doc:"* = everything: the first key, and a super administrator"`
 	Domains     []string `json:"domains" doc:"null = every domain"`
 	User        *self    `json:"user" doc:"null for an API key"`
 	Session     *session `json:"session" doc:"null for an API key"`
@@ -55,7 +55,7 @@ type self struct {
 	ExtensionNumber      string   `json:"extension_number"`
 	Language             *string  `json:"language" doc:"the user's, otherwise the domain's"`
 	Scope                string   `json:"scope"`
-	EffectivePermissions []string `json:"effective_permissions" nullable:"false"`
+	EffectivePermissions []string `json:"effective_permissions" nullable:"false" doc:"as the user shows them: the grants alone. What this session may do is in permissions"`
 }
 
 // admitted answers with a new session.

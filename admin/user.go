@@ -86,7 +86,7 @@ type user struct {
 	Scope                string      `json:"scope"`
 	BillingClass         string      `json:"billing_class" enum:"standard,addon"`
 	AdminPermissions     permissions `json:"admin_permissions"`
-	EffectivePermissions []string    `json:"effective_permissions" nullable:"false" doc:"what scope and administrator's permissions give together"`
+	EffectivePermissions []string    `json:"effective_permissions" nullable:"false" doc:"what scope and administrator's permissions give together, of the grants; with admin_permissions.mode super the user may do everything else too"`
 	LoginEnabled         bool        `json:"login_enabled"`
 	Invitation           invitation  `json:"invitation"`
 	Voicemail            voicemail   `json:"voicemail"`
@@ -95,7 +95,7 @@ type user struct {
 	LicenseSKUs          []string    `json:"license_skus" nullable:"false"`
 	RoleID               *string     `json:"role_id"`
 	TemplateID           *string     `json:"template_id"`
-	WelcomeEmail         *string     `json:"welcome_email"`
+	WelcomeEmail         string      `json:"welcome_email" enum:"default,custom,none" doc:"where nothing was said: what the domain's mails make of that"`
 	SetupState           string      `json:"setup_state" enum:"setup_required,new,password_required,ready"`
 	Tags                 []string    `json:"tags" nullable:"false"`
 	Lines                []userLine  `json:"lines" nullable:"true" doc:"null to a key without lines:read"`
@@ -187,7 +187,7 @@ func (a *api) showUser(ctx context.Context, s *fleet.Snap, u fleet.User) (user, 
 		EffectivePermissions: list(u.EffectivePermissions()), LoginEnabled: u.LoginEnabled,
 		Invitation: a.showInvitation(u), Voicemail: voicemail{Enabled: u.Voicemail.Enabled, PINSet: !u.Voicemail.PINHash.IsZero()}, CallerID: showCallerID(u.CallerID),
 		GroupIDs: list(u.GroupIDs), LicenseSKUs: list(u.LicenseSKUs), RoleID: orNull(u.RoleID), TemplateID: orNull(u.TemplateID),
-		WelcomeEmail: orNull(u.WelcomeEmail), SetupState: u.SetupState(), Tags: list(u.Tags()),
+		WelcomeEmail: welcomeOf(d, u), SetupState: u.SetupState(), Tags: list(u.Tags()),
 		Lines: []userLine{}, Devices: []device{}, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}
 	if len(out.NotificationEmails) == 0 && u.Email != "" {

@@ -14,6 +14,7 @@ import (
 type Facts struct {
 	FirstName, LastName, DisplayName, Email, Extension, Domain string
 
+	Phone   bool      // the user has a desk phone
 	Guides  []string  // addresses of the guides for the user's phones
 	Link    string    // where to accept an invitation; "" = by its code alone
 	Code    string    // of the invitation
@@ -79,10 +80,13 @@ func Welcome(own fleet.MailTexts, language string, f Facts) (Letter, bool) {
 		return fill(t, f, language), true
 	}
 	t := fleet.MailTemplate{Subject: "Your telephone extension {extension_number}", Text: welcomeEnglish}
-	guides := "\nThe guides for your phones:\n{guides}\n"
+	phone, guides := "\nYour phone sets itself up when it is connected to the network.\n", "\nThe guides for your phones:\n{guides}\n"
 	if german(language) {
 		t = fleet.MailTemplate{Subject: "Ihre Durchwahl {extension_number}", Text: welcomeGerman}
-		guides = "\nDie Anleitungen zu Ihren Telefonen:\n{guides}\n"
+		phone, guides = "\nIhr Telefon richtet sich selbst ein, sobald es am Netz ist.\n", "\nDie Anleitungen zu Ihren Telefonen:\n{guides}\n"
+	}
+	if f.Phone {
+		t.Text += phone
 	}
 	if len(f.Guides) > 0 {
 		t.Text += guides
@@ -112,14 +116,10 @@ const (
 	welcomeEnglish = `Hello {display_name},
 
 a telephone extension has been set up for you at {domain}: {extension_number}.
-
-Your phone sets itself up when it is connected to the network.
 `
 	welcomeGerman = `Guten Tag {display_name},
 
 für Sie wurde bei {domain} eine Durchwahl eingerichtet: {extension_number}.
-
-Ihr Telefon richtet sich selbst ein, sobald es am Netz ist.
 `
 	invitationEnglish = `Hello {display_name},
 

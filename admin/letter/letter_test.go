@@ -53,6 +53,19 @@ func TestLinkOrCode(t *testing.T) {
 	}
 }
 
+// TestPhoneSetsItselfUp is said to who has a desk phone, alone.
+func TestPhoneSetsItselfUp(t *testing.T) {
+	for language, sentence := range map[string]string{"en": "Your phone sets itself up", "de": "Ihr Telefon richtet sich selbst ein"} {
+		for _, phone := range []bool{true, false} {
+			f := facts()
+			f.Phone = phone
+			if l, _ := Welcome(nil, language, f); strings.Contains(l.Text, sentence) != phone {
+				t.Errorf("with a phone %v:\n%s", phone, l.Text)
+			}
+		}
+	}
+}
+
 // TestOwnTexts are taken in the user's language, and a name in braces stays a name.
 func TestOwnTexts(t *testing.T) {
 	f := facts()
