@@ -60,7 +60,7 @@ type Config struct {
 	SMTP      outbox.SMTP  // how mail leaves; without a host none does
 	Hooks     *http.Client // calls webhooks; nil = public addresses alone
 	PhoneURL  string       // where phones fetch their files, for softphones that are told by hand; "" = nowhere
-	PublicURL string       // where users reach this server's pages, for links in mails; "" = mails have a code and no link
+	PublicURL string       // where the operator's page for invitations stands, for links in mails; "" = mails have a code and no link
 
 	Ready   func() error // nil while requests can be served
 	Metrics http.Handler

@@ -16,7 +16,7 @@ type Facts struct {
 
 	Phone   bool      // the user has a desk phone
 	Guides  []string  // addresses of the guides for the user's phones
-	Link    string    // where to accept an invitation; "" = by its code alone
+	Link    string    // where to accept an invitation, beside its code; "" = by its code alone
 	Code    string    // of the invitation
 	Expires time.Time // of the invitation
 }
@@ -100,10 +100,10 @@ func Invitation(own fleet.MailTexts, language string, f Facts) (Letter, bool) {
 		return fill(t, f, language), true
 	}
 	t := fleet.MailTemplate{Subject: "Your invitation to {domain}", Text: invitationEnglish}
-	by, alone := "Open this page and choose a password:\n{link}\n", "Your invitation code:\n{code}\n"
+	by, alone := "Open this page and choose a password:\n{link}\n\nIf it asks for a code, this is yours:\n{code}\n", "Your invitation code:\n{code}\n"
 	if german(language) {
 		t = fleet.MailTemplate{Subject: "Ihre Einladung zu {domain}", Text: invitationGerman}
-		by, alone = "Öffnen Sie diese Seite und wählen Sie ein Passwort:\n{link}\n", "Ihr Einladungscode:\n{code}\n"
+		by, alone = "Öffnen Sie diese Seite und wählen Sie ein Passwort:\n{link}\n\nFalls sie nach einem Code fragt, ist dies Ihrer:\n{code}\n", "Ihr Einladungscode:\n{code}\n"
 	}
 	if f.Link == "" {
 		by = alone

@@ -40,12 +40,14 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-// TestLinkOrCode: with an address to accept at, the code is in it and nowhere else.
-func TestLinkOrCode(t *testing.T) {
+// TestLinkAndCode: with an address to accept at, the code is in it and by itself, because the page there is the operator's.
+func TestLinkAndCode(t *testing.T) {
 	f := facts()
 	f.Link = "https://pbx.example.test/#invitation=thecode"
-	if l, _ := Invitation(nil, "en", f); strings.Count(l.Text, "thecode") != 1 || !strings.Contains(l.Text, f.Link) {
-		t.Errorf("%s", l.Text)
+	for language, want := range map[string]string{"en": "asks for a code, this is yours:\nthecode\n", "de": "nach einem Code fragt, ist dies Ihrer:\nthecode\n"} {
+		if l, _ := Invitation(nil, language, f); !strings.Contains(l.Text, f.Link+"\n") || !strings.Contains(l.Text, want) {
+			t.Errorf("%s", l.Text)
+		}
 	}
 	f.Guides = nil
 	if l, _ := Welcome(nil, "en", f); strings.Contains(l.Text, "guides") {

@@ -60,11 +60,23 @@ func (c *nounCmd) Help() string {
 	return b.String()
 }
 
-func (o operation) usage() string {
-	parts := []string{"offhook", o.noun, o.verb}
+// words are what has to be typed before the values.
+func (o operation) words() []string {
+	parts := []string{o.noun, o.verb}
 	for _, a := range o.args {
 		parts = append(parts, strings.ToUpper(a))
 	}
+	return parts
+}
+
+// secret reports a field whose value other users of the machine could read in the list of processes.
+func secret(f field) bool {
+	name := f.name[strings.LastIndex(f.name, ".")+1:]
+	return strings.HasSuffix(name, "password") || slices.Contains([]string{"secret", "pin", "code"}, name)
+}
+
+func (o operation) usage() string {
+	parts := append([]string{"offhook"}, o.words()...)
 	for _, f := range slices.Concat(o.query, o.body) {
 		if f.required {
 			parts = append(parts, f.name+"=...")
@@ -147,6 +159,9 @@ func (o operation) help(w io.Writer) error {
 	fmt.Fprintf(w, "%s\n\n%s\n\n", o.usage(), o.summary)
 	for _, f := range slices.Concat(o.query, o.body) {
 		fmt.Fprintf(w, "  %-34s %-8s %s\n", f.name, f.kind, f.doc)
+	}
+	if slices.ContainsFunc(o.body, secret) {
+		fmt.Fprintf(w, "\nTo keep secrets off the command line, give the whole body in a file, as JSON:\n\n  offhook %s\n", strings.Join(append(o.words(), "@FILE"), " "))
 	}
 	_, err := fmt.Fprintln(w, "\nEverywhere: --server URL, --key KEY, --data DIR, --json; see offhook "+o.noun+" --help.")
 	return err

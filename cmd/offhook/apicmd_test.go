@@ -114,6 +114,21 @@ func TestCompletionKnowsEveryVerb(t *testing.T) {
 	}
 }
 
+// TestHelpKeepsSecretsOffTheCommandLine: where a password or a code is wanted, the help shows the way through a file.
+func TestHelpKeepsSecretsOffTheCommandLine(t *testing.T) {
+	for args, want := range map[string]string{
+		"session create":               "offhook session create @FILE\n",
+		"invitation accept-invitation": "offhook invitation accept-invitation @FILE\n",
+		"user update":                  "offhook user update ID @FILE\n",
+		"user list":                    "",
+	} {
+		code, out, errs := offhook(t, "", append(strings.Fields(args), "--help")...)
+		if code != exitOK || !strings.Contains(out, want) || want == "" && strings.Contains(out, "@FILE") {
+			t.Errorf("%s: exit %d, want %q: %s%s", args, code, want, out, errs)
+		}
+	}
+}
+
 // TestCommandLineSignsIn without a key, with the password in a file, and goes on with the session's token.
 func TestCommandLineSignsIn(t *testing.T) {
 	s := startServer(t)

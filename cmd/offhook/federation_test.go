@@ -80,7 +80,7 @@ func (p *sipPhone) exchange(conn net.Conn, text string) string {
 // the death of a node, and through one of Redis.
 func TestNodesKnowEachOthersRegistrations(t *testing.T) {
 	addr, process := startRedis(t)
-	shared := []string{"--redis", "redis://" + addr + "/0", "--secret-key", strings.Repeat("5a", 32), "--admin-key", "test-key"}
+	shared := []string{"--redis", "redis://" + addr + "/0", "--secret-key", strings.Repeat("5a", 32), "--admin-key", testKey}
 	a, b := startServer(t, append(shared, "--node", "a")...), startServer(t, append(shared, "--node", "b")...)
 	created := a.createUser(testMAC)
 	line, device := at(t, created, "lines", 0, "id").(string), at(t, created, "devices", 0, "id").(string)
@@ -195,10 +195,5 @@ func TestNodeName(t *testing.T) {
 	}
 	if given, err := nodeName(serveCmd{Data: dir, Node: "pbx-1.a"}); err != nil || given != "pbx-1.a" {
 		t.Errorf("the name given became %q: %v", given, err)
-	}
-	for _, bad := range []string{"a b", "-a", "ä", "a:b", strings.Repeat("a", 64)} {
-		if _, err := nodeName(serveCmd{Data: dir, Node: bad}); err == nil || !strings.Contains(err.Error(), "letters, digits") {
-			t.Errorf("%q: error %v, want what a name may hold", bad, err)
-		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"offhook/provisioning/fleet"
@@ -50,6 +49,9 @@ func loadKeys(c serveCmd) (keys, error) {
 		if err != nil {
 			return keys{}, err
 		}
+		if err := checkAdminKey(admin); err != nil {
+			return keys{}, misused(fmt.Errorf("%s: %w", filepath.Join(c.Data, "admin-key"), err))
+		}
 	}
 	return keys{secret: secret, admin: fleet.NewSecret(admin)}, nil
 }
@@ -84,15 +86,9 @@ func keyFile(path string, format func([]byte) string) (string, error) {
 	return key, errors.Join(err, f.Sync(), f.Close())
 }
 
-// nodeForm is what --node takes: it stands in logs, in the API and in names of keys.
-var nodeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-
 // nodeName is this node's name among several: it must be another on each, and the same after a restart.
 func nodeName(c serveCmd) (string, error) {
 	if c.Node != "" {
-		if !nodeForm.MatchString(c.Node) {
-			return "", misused(errors.New("--node: want letters, digits, dots and dashes, as pbx1"))
-		}
 		return c.Node, nil
 	}
 	return keyFile(filepath.Join(c.Data, "node"), func(b []byte) string {

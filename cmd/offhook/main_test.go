@@ -44,7 +44,7 @@ func TestIdentifyCommand(t *testing.T) {
 }
 
 func TestIdentifyGoesOnBehindABrokenLine(t *testing.T) {
-	code, out, errs := offhook(t, "{}\nnot json\n"+`{"proto":"http","path":"/","ua":"Yealink SIP-T46S 66.86.0.15 80:5e:c0:12:34:56"}`+"\n", "identify")
+	code, out, errs := offhook(t, `{"proto":"http"}`+"\nnot json\n"+`{"proto":"http","path":"/","ua":"Yealink SIP-T46S 66.86.0.15 80:5e:c0:12:34:56"}`+"\n", "identify")
 	if code != exitError || !strings.Contains(errs, "line 2:") || strings.Contains(errs, "line 3") {
 		t.Errorf("exit %d, %q; want 1 and line 2 alone", code, errs)
 	}

@@ -46,7 +46,7 @@ func startRedis(t *testing.T) (addr string, cmd *exec.Cmd) {
 // on and writes are refused.
 func TestTwoNodesOnOneRedis(t *testing.T) {
 	redis, process := startRedis(t)
-	shared := []string{"--redis", "redis://" + redis + "/0", "--secret-key", strings.Repeat("5a", 32), "--admin-key", "test-key"}
+	shared := []string{"--redis", "redis://" + redis + "/0", "--secret-key", strings.Repeat("5a", 32), "--admin-key", testKey}
 	a, b := startServer(t, shared...), startServer(t, shared...)
 	created := a.createUser(testMAC)
 	device := at(t, created, "devices", 0, "id").(string)

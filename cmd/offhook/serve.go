@@ -15,7 +15,7 @@ import (
 type serveCmd struct {
 	Data      string `help:"Directory for everything that is kept." default:"./data" placeholder:"DIR"`
 	Redis     string `help:"Keep records in this Redis instead, for several nodes: redis://host:6379/0." placeholder:"URL"`
-	Node      string `help:"This node's name among several on one Redis; default: drawn at the first start." placeholder:"NAME"`
+	Node      string `help:"This node's name among several on one Redis: letters, digits, dots, dashes, underscores; default: drawn at the first start." placeholder:"NAME"`
 	Domain    string `help:"Name of the first domain, made at the first start." default:"example.test" placeholder:"NAME"`
 	Advertise string `help:"Host name or address that phones reach this server at; default: this machine's first address." placeholder:"HOST"`
 
@@ -40,12 +40,12 @@ type serveCmd struct {
 	SMTPUser     string `name:"smtp-user" help:"User name there; none = no authentication." placeholder:"NAME"`
 	SMTPPassword string `name:"smtp-password" help:"Password there; better given in OFFHOOK_SMTP_PASSWORD than on the command line." placeholder:"TEXT"`
 	MailFrom     string `name:"mail-from" help:"Sender of mails: \"Telephone <pbx@example.com>\"." placeholder:"ADDRESS"`
-	PublicURL    string `name:"public-url" help:"Where users reach this server's pages, for links in mails." placeholder:"URL"`
+	PublicURL    string `name:"public-url" help:"Where a page of yours stands that takes invitations, for the link in their mails (the server has none yet): it reads the code behind #invitation= and makes the API call accept-invitation. Without this, mails have the code alone." placeholder:"URL"`
 
 	WebhookNetworks []netip.Prefix `help:"Networks that are not public and that webhooks may reach all the same." placeholder:"CIDR"`
 
 	TrustedProxies []netip.Prefix `help:"Reverse proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
-	AdminKey       string         `help:"Admin key; default: made at the first start, in the file admin-key." placeholder:"KEY"`
+	AdminKey       string         `help:"Admin key, 16 characters or more; default: made at the first start, in the file admin-key." placeholder:"KEY"`
 	SecretKey      string         `help:"Key that encrypts secrets, 64 hexadecimal digits; default: made at the first start, in the file secret-key. Nodes on one Redis need the same." placeholder:"HEX"`
 	RequireIfMatch bool           `help:"Answer 428 to a change through the API that names no version (If-Match)."`
 	AddrsFile      string         `help:"Write the bound addresses here as JSON once everything listens." placeholder:"FILE"`

@@ -55,13 +55,23 @@ if (redis.call('HGET', KEYS[1], 'revision') or '0') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'version', ARGV[3], 'revision', ARGV[2])
 return 1`
 
+// errAddress stands for the parser's own error, which may repeat the URL, and the password stands in that.
+var errAddress = errors.New("the address of Redis is not valid: it looks like redis://user:password@host:6379/0, or rediss:// for TLS")
+
+// CheckURL says whether Open can make sense of an address; it connects to nothing.
+func CheckURL(url string) error {
+	if _, err := redis.ParseURL(url); err != nil {
+		return errAddress
+	}
+	return nil
+}
+
 // Open connects to a Redis given as redis://user:password@host:6379/0, or rediss:// for TLS, and checks that what it holds
 // can be read.
 func Open(ctx context.Context, url string, o Options) (*Journal, error) {
 	opts, err := redis.ParseURL(url)
 	if err != nil {
-		// The parser's own error may repeat the URL, and the password stands in that.
-		return nil, errors.New("the address of Redis is not valid: it looks like redis://user:password@host:6379/0, or rediss:// for TLS")
+		return nil, errAddress
 	}
 	// A script that was sent again after a lost answer would find its own write and take it for another node's.
 	opts.MaxRetries = -1
