@@ -127,14 +127,7 @@ type registrar struct {
 // newRegistrar listens on one port for both transports, with the peculiarities that the setups give it.
 func newRegistrar(t *testing.T, setups ...func(*registrar)) *registrar {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, err := net.ListenPacket("udp", tcp.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := onePort(t)
 	r := &registrar{udp: udp, tcp: tcp, offers: []string{"SHA-256", "MD5"}, password: testPassword, ncs: map[string]bool{}, bound: map[string]string{}}
 	t.Cleanup(func() { udp.Close(); tcp.Close() })
 	for _, setup := range setups {
@@ -143,6 +136,24 @@ func newRegistrar(t *testing.T, setups ...func(*registrar)) *registrar {
 	go r.serveUDP()
 	go r.serveTCP()
 	return r
+}
+
+// onePort finds a port that is free for both: of the one that the system gives for TCP, UDP may be somebody else's.
+func onePort(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		if err == nil {
+			return udp, tcp
+		}
+		tcp.Close()
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
 }
 
 // bindings returns what is registered, and what was seen so far.
