@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
@@ -17,14 +19,15 @@ func startRedis(t *testing.T) (addr string, cmd *exec.Cmd) {
 	if err != nil {
 		t.Fatal("redis-server is missing: install the Debian package redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address of 127.0.0.0/8 of its own: on 127.0.0.1 another socket could be given the port before Redis has it.
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr = l.Addr().String()
 	l.Close()
 	host, port := split(t, addr)
-	cmd = exec.Command(path, "--bind", host, "--port", port, "--dir", t.TempDir(), "--appendonly", "yes", "--save", "")
+	cmd = exec.Command(path, "--bind", host, "--protected-mode", "no", "--port", port, "--dir", t.TempDir(), "--appendonly", "yes", "--save", "")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -38,7 +39,8 @@ func startRedis(t testing.TB) *server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("these tests need a Redis: install the Debian package redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address of 127.0.0.0/8 of its own: on 127.0.0.1 another socket could be given the port before Redis has it.
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +55,8 @@ func startRedis(t testing.TB) *server {
 
 func (s *server) start() {
 	s.t.Helper()
-	_, port, _ := net.SplitHostPort(s.addr)
-	s.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", filepath.Join(s.dir, "log"),
+	host, port, _ := net.SplitHostPort(s.addr)
+	s.cmd = exec.Command("redis-server", "--port", port, "--bind", host, "--protected-mode", "no", "--dir", s.dir, "--logfile", filepath.Join(s.dir, "log"),
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always",
 		"--auto-aof-rewrite-percentage", "0") // its child would write into a folder that is being removed
 	if err := s.cmd.Start(); err != nil {

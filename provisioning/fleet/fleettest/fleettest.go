@@ -4,6 +4,7 @@ package fleettest
 
 import (
 	"context"
+	"crypto/sha256"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -41,7 +42,9 @@ func (c *Clock) Advance(d time.Duration) {
 // Rand returns bytes that look random and are the same for the same seed.
 func Rand(seed string) *rand.ChaCha8 {
 	var key [32]byte
-	copy(key[:], seed)
+	if copy(key[:], seed) < len(seed) { // the end of a long one counts, too: two nodes must not draw the same ids
+		key = sha256.Sum256([]byte(seed))
+	}
 	return rand.NewChaCha8(key)
 }
 

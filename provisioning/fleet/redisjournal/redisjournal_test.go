@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -31,7 +32,8 @@ func startRedis(t *testing.T) *server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatal("these tests need a Redis: install the Debian package redis-server")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	// An address of 127.0.0.0/8 of its own: on 127.0.0.1 another socket could be given the port before Redis has it.
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +47,9 @@ func startRedis(t *testing.T) *server {
 
 func (s *server) start(t *testing.T) {
 	t.Helper()
-	_, port, _ := net.SplitHostPort(s.addr)
+	host, port, _ := net.SplitHostPort(s.addr)
 	log := filepath.Join(s.dir, "log")
-	s.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", log,
+	s.cmd = exec.Command("redis-server", "--port", port, "--bind", host, "--protected-mode", "no", "--dir", s.dir, "--logfile", log,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
