@@ -133,13 +133,8 @@ func (c *Credentials) Verify(h *Hasher, ha1 *Hex, method []byte) bool {
 	return subtle.ConstantTimeCompare(got[:want.Len], want.Bytes()) == 1
 }
 
-// Expect computes the right response.
+// Expect computes the right response; without a method, the server's own (RFC 7616 section 3.5).
 func (c *Credentials) Expect(h *Hasher, ha1 *Hex, method []byte) Hex {
-	return c.respond(h, ha1, method)
-}
-
-// respond hashes what a response hashes. Without a method it is the server's own (RFC 7616 section 3.5).
-func (c *Credentials) respond(h *Hasher, ha1 *Hex, method []byte) Hex {
 	a1 := *ha1
 	if c.Session { // A1 is H(user:realm:secret):nonce:cnonce
 		a1 = c.Algorithm.Sum(h.join(ha1.Bytes(), c.Nonce, c.CNonce))
@@ -155,7 +150,7 @@ func (c *Credentials) AppendInfo(dst []byte, h *Hasher, ha1 *Hex, nextnonce []by
 	if !plain(c.CNonce) {
 		return dst
 	}
-	proof := c.respond(h, ha1, nil)
+	proof := c.Expect(h, ha1, nil)
 	dst = append(append(dst, `Authentication-Info: nextnonce="`...), nextnonce...)
 	dst = append(append(dst, `",qop=auth,rspauth="`...), proof.Bytes()...)
 	dst = append(append(dst, `",cnonce="`...), c.CNonce...)
