@@ -171,7 +171,7 @@ func TestLearnSIP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.change(func(d *fleet.Device) { d.Maker, d.Model, d.ModelSource = "acme", c.model, c.source })
-			r.s.LearnSIP(fleet.Registration{DeviceID: r.id, LineID: r.line.ID, UserAgent: c.agent, Source: "10.0.0.9:5060", Transport: "udp"})
+			r.registers(r.id, c.agent)
 			r.flush()
 			d := r.device()
 			if d.Model != c.wantModel || d.ModelSource != c.wantSource || d.ModelSeen != c.wantSeen {
@@ -187,7 +187,7 @@ func TestTwoNamesAreToldOnce(t *testing.T) {
 	r := newRig(t)
 	for range 3 {
 		r.mustGet(file, agent, inside)
-		r.s.LearnSIP(fleet.Registration{DeviceID: r.id, LineID: r.line.ID, UserAgent: "Acme A200 1.2.3"})
+		r.registers(r.id, "Acme A200 1.2.3")
 		r.flush()
 		if d := r.device(); d.Model != "A100" || d.ModelSeen != "A200" {
 			t.Errorf("model %q, seen %q, want A100 and A200", d.Model, d.ModelSeen)
@@ -202,7 +202,7 @@ func TestTwoNamesAreToldOnce(t *testing.T) {
 	if told != 1 {
 		t.Errorf("the contradiction was told %d times", told)
 	}
-	r.s.LearnSIP(fleet.Registration{DeviceID: r.id, LineID: r.line.ID, UserAgent: "Acme A100 1.2.3"})
+	r.registers(r.id, "Acme A100 1.2.3")
 	r.flush()
 	if d := r.device(); d.ModelSeen != "" {
 		t.Errorf("SIP says A100, too, and %q is still held against it", d.ModelSeen)

@@ -132,7 +132,7 @@ func TestFirstBootIsEnough(t *testing.T) {
 			d := r.add(fleet.Device{MAC: fleet.MAC(c.mac)})
 			r.mustGet(c.path, c.agent, inside)
 			r.flush()
-			r.s.LearnSIP(fleet.Registration{DeviceID: d.ID, LineID: r.line.ID, UserAgent: c.sip})
+			r.registers(d.ID, c.sip)
 			r.flush()
 			if seen := r.s.conf.Sightings.Of(d.ID); seen.LastProvisionedAt.IsZero() {
 				t.Error("served its credentials and not provisioned")
@@ -163,7 +163,7 @@ func TestOneFirmwareInTwoForms(t *testing.T) {
 		t.Helper()
 		r.mustGet("/SIP001B4F77AA01.cfg", http, inside)
 		r.flush()
-		r.s.LearnSIP(fleet.Registration{DeviceID: d.ID, LineID: r.line.ID, UserAgent: sip})
+		r.registers(d.ID, sip)
 		r.flush()
 		got, err := r.store.Snap().Device(d.ID)
 		if err != nil || got.Firmware != want {
@@ -201,7 +201,7 @@ func TestSIPDoesNotOvertakeTheFetch(t *testing.T) {
 		_, err = tx.PutDevice(got)
 		return err
 	})
-	r.s.LearnSIP(fleet.Registration{DeviceID: d.ID, LineID: r.line.ID, UserAgent: "Nortel IP Phone 1220 (SIP12x0.99.02.05.99)"})
+	r.registers(d.ID, "Nortel IP Phone 1220 (SIP12x0.99.02.05.99)")
 	r.flush()
 	if got, err := r.store.Snap().Device(d.ID); err != nil || got.Firmware != "04.00.04.00" || got.Model == "" {
 		t.Errorf("firmware %q, model %q, %v: want what the fetch told and the model", got.Firmware, got.Model, err)

@@ -135,17 +135,21 @@ func differs(a, b fleet.Device) bool {
 }
 
 // LearnSIP takes a registration: a phone that fetches over TFTP says only there what it is. It fills an empty model, and
-// reports a contradiction; it returns at once.
-func (s *Service) LearnSIP(r fleet.Registration) {
+// reports a contradiction; it returns at once. known is the nameplate of the device, which most registrations only repeat:
+// then the record is not looked at.
+func (s *Service) LearnSIP(r fleet.Registration, known fleet.Plate) {
 	if r.DeviceID == "" {
+		return
+	}
+	c := s.catalog()
+	id := s.read(c, Request{Transport: "sip", UserAgent: r.UserAgent}).id
+	if repeats(id, known) {
 		return
 	}
 	d, err := s.conf.Store.Snap().Device(r.DeviceID)
 	if err != nil {
 		return // deleted meanwhile
 	}
-	c := s.catalog()
-	id := s.read(c, Request{Transport: "sip", UserAgent: r.UserAgent}).id
 	got, doubt := believe(c, id, "", d)
 	if doubt != "" {
 		s.log.Info("nothing learnt from a registration", "mac", d.MAC, "reason", doubt)
@@ -161,6 +165,17 @@ func (s *Service) LearnSIP(r fleet.Registration) {
 	if news(c, d, got) {
 		s.learner.add(s, d.ID, got)
 	}
+}
+
+// repeats reports whether an identity claims nothing but what stands on a nameplate, so that there is nothing to learn and
+// nothing to doubt.
+func repeats(id family.Identity, known fleet.Plate) bool {
+	same := func(c family.Claim, known string) bool { return c.Value == "" || c.Value == known }
+	if !same(id.MAC, string(known.MAC)) {
+		return false
+	}
+	return id.Maker.Value == "" || id.Maker.Value == known.Maker && same(id.Model, known.Model) && known.ModelSeen == "" &&
+		same(id.Firmware, known.Firmware) && same(id.Serial, known.Serial)
 }
 
 // news reports whether facts would change what is recorded.

@@ -291,6 +291,16 @@ func prefixes(list ...string) []netip.Prefix {
 	return out
 }
 
+// registers has a device register, as the registrar tells of it.
+func (r *rig) registers(id, userAgent string) {
+	r.t.Helper()
+	d, err := r.store.Snap().Device(id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.s.LearnSIP(fleet.Registration{DeviceID: id, LineID: r.line.ID, UserAgent: userAgent, Source: "10.0.0.9:5060", Transport: "udp"}, d.Plate())
+}
+
 // flush waits until what phones told is written.
 func (r *rig) flush() {
 	r.t.Helper()

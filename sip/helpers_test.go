@@ -507,7 +507,7 @@ type sightings chan fleet.Registration
 
 func watchSeen() sightings { return make(sightings, 16) }
 
-func (s sightings) into(c *Config) { c.Seen = func(r fleet.Registration) { s <- r } }
+func (s sightings) into(c *Config) { c.Seen = func(r fleet.Registration, _ fleet.Plate) { s <- r } }
 
 // want waits for a registration.
 func (s sightings) want(t *testing.T, transport, userAgent string) {

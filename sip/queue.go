@@ -1,7 +1,6 @@
 package sip
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -91,12 +90,13 @@ func (s *Server) deliver() error {
 
 func (s *Server) tell(snap *fleet.Snap, c *location.Change) {
 	r := c.Registration()
-	r.DeviceID = deviceOf(snap, r, c.Binding.Instance)
+	plate := plateOf(snap, r, c.Binding.Instance)
+	r.DeviceID = plate.ID
 	if r.DeviceID == "" && c.Kind == "deactivated" {
 		r.DeviceID = takenOff(snap, r, c)
 	}
 	if s.cfg.Seen != nil && c.Node == "" && (c.Kind == "created" || c.Kind == "replaced") {
-		s.cfg.Seen(r)
+		s.cfg.Seen(r, plate)
 	}
 	if s.cfg.Event != nil && r.DeviceID != "" && eventType(c.Kind) != "" {
 		s.cfg.Event(r.DeviceID, fleet.Event{
@@ -136,23 +136,62 @@ func reasons(kind string) string {
 	return "was unregistered by the phone"
 }
 
-// deviceOf finds the device that a registration is from: the one of the line's devices whose MAC address the request
-// names, else the only one of them that is hardware.
+// deviceOf finds the device that a registration is from, "" when it cannot be told.
 func deviceOf(snap *fleet.Snap, r fleet.Registration, instance string) string {
-	text := bareHex(r.UserAgent + " " + r.Contact + " " + instance)
-	only, count := "", 0
-	for d := range snap.DevicesOn(r.LineID) {
-		if d.MAC != "" && strings.Contains(text, string(d.MAC)) {
-			return d.ID
+	return plateOf(snap, r, instance).ID
+}
+
+// plateOf finds the device that a registration is from: the one of the line's devices whose MAC address the request
+// names, else the only one of them that is hardware.
+func plateOf(snap *fleet.Snap, r fleet.Registration, instance string) fleet.Plate {
+	var only fleet.Plate
+	count := 0
+	for d := range snap.PlatesOn(r.LineID) {
+		if d.MAC != "" && (names(instance, d.MAC) || names(r.UserAgent, d.MAC) || names(r.Contact, d.MAC)) {
+			return d
 		}
 		if d.Type != "softphone" {
-			only, count = d.ID, count+1
+			only, count = d, count+1
 		}
 	}
 	if count == 1 {
 		return only
 	}
-	return ""
+	return fleet.Plate{}
+}
+
+// names reports whether a text holds a MAC address, in whatever spelling.
+func names(text string, mac fleet.MAC) bool {
+	for i := range len(text) {
+		if begins(text[i:], mac) {
+			return true
+		}
+	}
+	return false
+}
+
+func begins(text string, mac fleet.MAC) bool {
+	n := 0
+	for i := 0; i < len(text) && n < len(mac); i++ {
+		switch c := text[i]; {
+		case n > 0 && between(c):
+		case lower(c) == mac[n]:
+			n++
+		default:
+			return false
+		}
+	}
+	return n == len(mac)
+}
+
+// between holds for what people write between the digits of a MAC address.
+func between(c byte) bool { return c == ':' || c == '-' || c == '.' }
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
 }
 
 // takenOff finds the device of a binding that went because the device was taken off the line: by the MAC address that its
@@ -173,13 +212,11 @@ func takenOff(snap *fleet.Snap, r fleet.Registration, c *location.Change) string
 
 // bareHex takes out what people write between the digits of a MAC address.
 func bareHex(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == ':' || r == '-' || r == '.':
-			return -1
-		case r >= 'A' && r <= 'Z':
-			return r | 0x20
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		if !between(s[i]) {
+			b = append(b, lower(s[i]))
 		}
-		return r
-	}, s)
+	}
+	return string(b)
 }

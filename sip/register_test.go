@@ -460,7 +460,7 @@ func TestOtherChangesOfALineKeepItsBindings(t *testing.T) {
 
 func TestSeenIsToldOnceForNewAndChanged(t *testing.T) {
 	seen := make(chan fleet.Registration, 10)
-	r := start(t, func(c *Config) { c.Seen = func(g fleet.Registration) { seen <- g } })
+	r := start(t, func(c *Config) { c.Seen = func(g fleet.Registration, _ fleet.Plate) { seen <- g } })
 	c := r.udp()
 	for _, ua := range []string{"Desk 1.0", "Desk 1.0", "Desk 2.0"} {
 		expect(t, c.do(r.line, register{extra: []string{"User-Agent: " + ua}}), 200, "")

@@ -48,8 +48,9 @@ type Config struct {
 	Now  func() time.Time
 	Rand io.Reader
 
-	// Seen is told of each binding that was made or changed: off the path of the answer, one at a time, in order.
-	Seen func(fleet.Registration)
+	// Seen is told of each binding that was made or changed, and of the device that made it if that can be told: off the
+	// path of the answer, one at a time, in order.
+	Seen func(fleet.Registration, fleet.Plate)
 	// Event is told what happened to a device, in the same way.
 	Event func(deviceID string, e fleet.Event)
 

@@ -36,6 +36,22 @@ type Device struct {
 	Meta
 }
 
+// Plate is the nameplate of a device: what tells it from others, as far as it is known. It is read without a copy of the
+// whole record.
+type Plate struct {
+	ID, Type                string
+	MAC                     MAC
+	Maker, Model, ModelSeen string
+	Firmware, Serial        string
+}
+
+// Plate returns the device's nameplate.
+func (d *Device) Plate() Plate {
+	return Plate{
+		ID: d.ID, Type: d.Type, MAC: d.MAC, Maker: d.Maker, Model: d.Model, ModelSeen: d.ModelSeen, Firmware: d.Firmware, Serial: d.Serial,
+	}
+}
+
 // DeviceLine puts a line on one of the device's line keys.
 type DeviceLine struct {
 	Position int    `json:"position"` // 1-based

@@ -15,7 +15,7 @@ import (
 
 const (
 	keepEvery   = time.Second // how much kill -9 may cost
-	keepChunk   = 256         // sightings copied at a time with the lock held: phones do not wait for the log
+	keepChunk   = 64 << 10    // bytes of records in one write, or a little more
 	compactFrom = 8 << 20     // bytes that a log may grow before it is compacted, at least
 )
 
@@ -25,28 +25,20 @@ type keeper struct {
 	mu       sync.Mutex // one flush at a time
 	snapshot int64      // bytes of the last compaction
 	err      error      // of the last flush
+	text     []byte     // records under way,
+	recs     [][]byte   // and where each begins
 	closing  sync.Once
 	stop     chan struct{}
 	stopped  chan struct{}
 }
 
-// logged is one record of the log: what is known now of one device or one waiting phone. The last one counts.
+// logged is one record of the log: what is known now of one device or one waiting phone. The last one counts. Of those
+// that are about devices, seen.record makes the same.
 type logged struct {
 	Device  *Sighting `json:"d,omitempty"`
 	Forgot  string    `json:"f,omitempty"`
 	Waiting *Waiting  `json:"w,omitempty"`
 	Left    MAC       `json:"l,omitempty"`
-}
-
-// encode drops the events of a sighting that is too long for the log: texts full of what JSON has to escape.
-func (l logged) encode() ([]byte, error) {
-	b, err := json.Marshal(l)
-	if err == nil && len(b) > sightlog.MaxRecord && l.Device != nil {
-		short := *l.Device
-		short.Events = nil
-		return json.Marshal(logged{Device: &short})
-	}
-	return b, err
 }
 
 // OpenSightings returns the sightings that the log at path kept, and keeps them there: each second and at Close. The death
@@ -75,7 +67,7 @@ func (s *Sightings) replay(rec []byte) {
 		for i := range l.Device.Events {
 			l.Device.Events[i].share(l.Device.Events[:i])
 		}
-		s.devices[l.Device.DeviceID] = l.Device
+		s.devices[l.Device.DeviceID] = &seen{Sighting: *l.Device}
 	case l.Forgot != "":
 		delete(s.devices, l.Forgot)
 	case l.Waiting != nil:
@@ -163,56 +155,78 @@ func (s *Sightings) Close() error {
 }
 
 func (s *Sightings) flush() error {
-	ids, macs := s.takeDirty()
-	err := s.writeAll(ids, macs)
+	devices, macs := s.takeUnsaved()
+	err := s.writeAll(devices, macs)
 	if err != nil {
-		s.putBack(ids, macs)
+		s.putBack(devices, macs)
 	}
 	return err
 }
 
-func (s *Sightings) writeAll(ids []string, macs []MAC) error {
-	for some := range slices.Chunk(ids, keepChunk) {
-		if err := s.write(s.devicesNow(some)); err != nil {
-			return err
-		}
-	}
-	return s.write(s.guestsNow(macs))
-}
-
-func (s *Sightings) takeDirty() ([]string, []MAC) {
+func (s *Sightings) takeUnsaved() ([]*seen, []MAC) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ids, macs := s.dirty, s.room.dirty
-	s.dirty, s.room.dirty = map[string]struct{}{}, map[MAC]struct{}{}
-	return slices.Collect(maps.Keys(ids)), slices.Collect(maps.Keys(macs))
+	devices, macs := s.unsaved, slices.Collect(maps.Keys(s.room.dirty))
+	for _, d := range devices {
+		d.unsaved = false
+	}
+	s.unsaved, s.room.dirty = nil, map[MAC]struct{}{}
+	return devices, macs
 }
 
-// putBack marks what could not be written.
-func (s *Sightings) putBack(ids []string, macs []MAC) {
+// putBack marks what could not be written. It goes first: a device that was dropped may be there anew since.
+func (s *Sightings) putBack(devices []*seen, macs []MAC) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range ids {
-		s.dirty[id] = struct{}{}
+	newer := s.unsaved
+	s.unsaved = nil
+	for _, d := range devices {
+		s.mark(d)
 	}
+	s.unsaved = append(s.unsaved, newer...)
 	for _, m := range macs {
 		s.room.dirty[m] = struct{}{}
 	}
 }
 
-func (s *Sightings) devicesNow(ids []string) []logged {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]logged, 0, len(ids))
-	for _, id := range ids {
-		if got, ok := s.devices[id]; ok {
-			now := got.clone()
-			out = append(out, logged{Device: &now})
-		} else {
-			out = append(out, logged{Forgot: id})
+func (s *Sightings) writeAll(devices []*seen, macs []MAC) error {
+	k := s.keeper
+	for i, d := range devices {
+		from := len(k.text)
+		k.text = s.appendRecord(k.text, d)
+		k.recs = append(k.recs, k.text[from:])
+		if len(k.text) < keepChunk && i < len(devices)-1 {
+			continue
+		}
+		err := k.log.Append(k.recs...)
+		k.text, k.recs = k.text[:0], k.recs[:0]
+		if err != nil {
+			return err
 		}
 	}
-	return out
+	recs, err := encode(s.guestsNow(macs))
+	if err != nil || len(recs) == 0 {
+		return err
+	}
+	return k.log.Append(recs...)
+}
+
+// appendRecord appends what is to be logged of a device. The lock is held for this one only: phones do not wait for the log.
+// One that is too long for the log goes without its events: texts full of what JSON has to escape.
+func (s *Sightings) appendRecord(b []byte, d *seen) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := len(b)
+	if d.gone {
+		return append(appendText(append(b, `{"f":`...), d.DeviceID), '}')
+	}
+	b = append(d.appendJSON(append(b, `{"d":`...)), '}')
+	if len(b)-from <= sightlog.MaxRecord {
+		return b
+	}
+	short := d.Sighting
+	short.Events = nil
+	return append(short.appendJSON(append(b[:from], `{"d":`...)), '}')
 }
 
 func (s *Sightings) guestsNow(macs []MAC) []logged {
@@ -232,19 +246,16 @@ func (s *Sightings) guestsNow(macs []MAC) []logged {
 	return out
 }
 
-func (s *Sightings) write(records []logged) error {
-	recs := make([][]byte, 0, len(records))
+func encode(records []logged) ([][]byte, error) {
+	out := make([][]byte, 0, len(records))
 	for _, l := range records {
-		b, err := l.encode()
+		b, err := json.Marshal(l)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		recs = append(recs, b)
+		out = append(out, b)
 	}
-	if len(recs) == 0 {
-		return nil
-	}
-	return s.keeper.log.Append(recs...)
+	return out, nil
 }
 
 // compact rewrites the log when it has grown by as much as it says anew.
@@ -255,32 +266,33 @@ func (s *Sightings) compact() error {
 	}
 	k.snapshot = 0
 	return k.log.Rewrite(func(put func([]byte) error) error {
-		ids, macs := s.everything()
-		for ids := range slices.Chunk(ids, keepChunk) {
-			if err := k.putAll(s.devicesNow(ids), put); err != nil {
+		counted := func(rec []byte) error {
+			k.snapshot += int64(len(rec))
+			return put(rec)
+		}
+		devices, macs := s.everything()
+		var rec []byte
+		for _, d := range devices {
+			rec = s.appendRecord(rec[:0], d)
+			if err := counted(rec); err != nil {
 				return err
 			}
 		}
-		return k.putAll(s.guestsNow(macs), put)
-	})
-}
-
-func (s *Sightings) everything() ([]string, []MAC) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.devices)), slices.Collect(maps.Keys(s.room.guests))
-}
-
-func (k *keeper) putAll(records []logged, put func([]byte) error) error {
-	for _, l := range records {
-		b, err := l.encode()
+		recs, err := encode(s.guestsNow(macs))
 		if err != nil {
 			return err
 		}
-		k.snapshot += int64(len(b))
-		if err := put(b); err != nil {
-			return err
+		for _, rec := range recs {
+			if err := counted(rec); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
+}
+
+func (s *Sightings) everything() ([]*seen, []MAC) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.devices)), slices.Collect(maps.Keys(s.room.guests))
 }

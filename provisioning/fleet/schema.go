@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
@@ -283,12 +282,15 @@ func (k keyIndexer) FromObject(obj any) (bool, [][]byte, error) {
 }
 
 func argKey(args []any) ([]byte, error) {
-	var b bytes.Buffer
+	size := 0
 	for _, a := range args {
-		b.WriteString(a.(string))
-		b.WriteByte(0)
+		size += len(a.(string)) + 1
 	}
-	return b.Bytes(), nil
+	b := make([]byte, 0, size)
+	for _, a := range args {
+		b = append(append(b, a.(string)...), 0)
+	}
+	return b, nil
 }
 
 func (d *Domain) tableName() string             { return tableDomains }

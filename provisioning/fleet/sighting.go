@@ -79,15 +79,22 @@ const (
 // never waits for an admin who writes.
 type Sightings struct {
 	mu      sync.Mutex
-	devices map[string]*Sighting
-	dirty   map[string]struct{} // devices whose sighting the log does not have yet
+	devices map[string]*seen
+	unsaved []*seen // what the log does not have yet, oldest first
 	room    room
 	keeper  *keeper // nil = kept in memory alone
 }
 
+// seen is a sighting and what the log does not know of it.
+type seen struct {
+	Sighting
+	unsaved bool // it stands in Sightings.unsaved
+	gone    bool // the device was dropped
+}
+
 // NewSightings returns an empty set that is kept in memory alone.
 func NewSightings() *Sightings {
-	return &Sightings{devices: map[string]*Sighting{}, dirty: map[string]struct{}{}, room: newRoom()}
+	return &Sightings{devices: map[string]*seen{}, room: newRoom()}
 }
 
 // Of returns what was seen of a device.
@@ -114,11 +121,11 @@ func (s *Sightings) Note(deviceID string, change func(*Sighting), events ...Even
 	defer s.mu.Unlock()
 	got, ok := s.devices[deviceID]
 	if !ok {
-		got = &Sighting{DeviceID: deviceID}
+		got = &seen{Sighting: Sighting{DeviceID: deviceID}}
 		s.devices[deviceID] = got
 	}
 	if change != nil {
-		change(got)
+		change(&got.Sighting)
 		got.DeviceID = deviceID
 		got.clip()
 	}
@@ -126,8 +133,14 @@ func (s *Sightings) Note(deviceID string, change func(*Sighting), events ...Even
 	for _, e := range events {
 		got.record(e, limit)
 	}
-	if s.keeper != nil {
-		s.dirty[deviceID] = struct{}{}
+	s.mark(got)
+}
+
+// mark has the keeper write a sighting.
+func (s *Sightings) mark(got *seen) {
+	if s.keeper != nil && !got.unsaved {
+		got.unsaved = true
+		s.unsaved = append(s.unsaved, got)
 	}
 }
 
@@ -188,8 +201,9 @@ func share(text *string, old string) {
 func (s *Sightings) Forget(deviceID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.devices, deviceID)
-	if s.keeper != nil {
-		s.dirty[deviceID] = struct{}{}
+	if got, ok := s.devices[deviceID]; ok {
+		delete(s.devices, deviceID)
+		got.gone = true
+		s.mark(got)
 	}
 }

@@ -22,7 +22,7 @@ func first[T any, P interface {
 	record
 }](s *Snap, index string, parts ...string) (T, error) {
 	var none T
-	name := P(&none).tableName()
+	name := P(nil).tableName()
 	if slices.ContainsFunc(parts, hasNUL) {
 		return none, notFound(name)
 	}
@@ -48,17 +48,30 @@ func all[T any, P interface {
 	*T
 	record
 }](s *Snap, index string, parts ...string) iter.Seq[T] {
-	var none T
 	return func(yield func(T) bool) {
+		for r := range owned[T, P](s, index, parts...) {
+			if !yield(*r.copied().(P)) {
+				return
+			}
+		}
+	}
+}
+
+// owned yields the store's own records: only for who takes out of them what cannot be changed.
+func owned[T any, P interface {
+	*T
+	record
+}](s *Snap, index string, parts ...string) iter.Seq[P] {
+	return func(yield func(P) bool) {
 		if slices.ContainsFunc(parts, hasNUL) {
 			return
 		}
-		it, err := s.txn.Get(P(&none).tableName(), index, compound(parts...))
+		it, err := s.txn.Get(P(nil).tableName(), index, compound(parts...))
 		if err != nil {
 			return // an index that the schema does not have: a fault that tests find
 		}
 		for r := it.Next(); r != nil; r = it.Next() {
-			if !yield(*r.(record).copied().(P)) {
+			if !yield(r.(P)) {
 				return
 			}
 		}
@@ -70,9 +83,8 @@ func after[T any, P interface {
 	*T
 	record
 }](s *Snap, cursor string) iter.Seq[T] {
-	var none T
 	return func(yield func(T) bool) {
-		it, err := s.txn.LowerBound(P(&none).tableName(), byID, cursor)
+		it, err := s.txn.LowerBound(P(nil).tableName(), byID, cursor)
 		if err != nil || hasNUL(cursor) {
 			return
 		}
@@ -141,10 +153,21 @@ func (s *Snap) DeviceByToken(token string) (Device, error) { return first[Device
 // DevicesOn yields the devices that a line stands on.
 func (s *Snap) DevicesOn(lineID string) iter.Seq[Device] { return all[Device](s, byLine, lineID) }
 
+// PlatesOn yields the nameplates of the devices that a line stands on: for each REGISTER of a new phone somebody asks.
+func (s *Snap) PlatesOn(lineID string) iter.Seq[Plate] {
+	return func(yield func(Plate) bool) {
+		for d := range owned[Device](s, byLine, lineID) {
+			if !yield(d.Plate()) {
+				return
+			}
+		}
+	}
+}
+
 // Shared reports whether a line stands on more than one device.
 func (s *Snap) Shared(lineID string) bool {
 	n := 0
-	for range s.DevicesOn(lineID) {
+	for range s.PlatesOn(lineID) {
 		if n++; n > 1 {
 			return true
 		}

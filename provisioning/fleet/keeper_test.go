@@ -1,0 +1,108 @@
+package fleet
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"offhook/provisioning/fleet/sightlog"
+)
+
+// checkJSON holds what the log is given against encoding/json, which reads it.
+func checkJSON(t *testing.T, s *Sighting) {
+	t.Helper()
+	want, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.appendJSON(nil); string(got) != string(want) {
+		t.Errorf("written as\n%s, want\n%s", got, want)
+	}
+}
+
+// TestSightingIsWrittenWhole fills every field there is, so that a new one is not forgotten.
+func TestSightingIsWrittenWhole(t *testing.T) {
+	var s Sighting
+	checkJSON(t, &s)
+	fill(reflect.ValueOf(&s).Elem(), 7)
+	checkJSON(t, &s)
+	s.Events = append(s.Events, Event{}, Event{At: time.Date(2026, 1, 2, 3, 4, 5, 60700, time.FixedZone("", 5400)), Count: -1})
+	s.Resync = Resync{Event: "check-sync"}
+	checkJSON(t, &s)
+}
+
+func FuzzSightingJSON(f *testing.F) {
+	f.Add("dev_1", `a "quoted" \ text`, "<sip:ü@example.test>\x00\xff\u2028&", int64(1))
+	f.Fuzz(func(t *testing.T, id, agent, reason string, at int64) {
+		when := time.Unix(at%250_000_000_000, at%1_000_000_000).UTC()
+		if when.Year() < 0 || when.Year() > 9999 {
+			return // no JSON has it
+		}
+		checkJSON(t, &Sighting{DeviceID: id, UserAgent: agent, LastRequestedAt: when, Events: []Event{{At: when, Type: id, Reason: reason}, {Peer: agent}}})
+	})
+}
+
+// TestFailedWritesAreMadeUpFor: while the log takes nothing, nothing piles up, and what happened meanwhile is written in
+// its order: a device that was dropped and came back is there as it came back.
+func TestFailedWritesAreMadeUpFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sightings.log")
+	s, err := OpenSightings(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	note := func(id, reason string) { s.Note(id, nil, Event{Type: "registered", Reason: reason}) }
+	fails := func() {
+		t.Helper()
+		if err := s.Flush(); !errors.Is(err, os.ErrClosed) {
+			t.Fatalf("flush: %v, want os.ErrClosed", err)
+		}
+	}
+	note("dev_back", "before")
+	note("dev_gone", "before")
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.keeper.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	note("dev_back", "not written")
+	note("dev_stays", "not written")
+	fails()
+	s.Forget("dev_gone")
+	s.Forget("dev_back")
+	fails()
+	note("dev_back", "after")
+	for range 20 {
+		note("dev_stays", "again")
+		fails()
+	}
+	s.keeper.mu.Lock()
+	if n := len(s.unsaved); n != 4 {
+		t.Errorf("%d records wait for the log, want two that are gone and two that are there", n)
+	}
+	s.keeper.log, err = sightlog.Open(path, func([]byte) error { return nil })
+	s.keeper.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = OpenSightings(path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := s.Of("dev_back").Events; len(got) != 1 || got[0].Reason != "after" {
+		t.Errorf("the device that came back has %+v", got)
+	}
+	if got := s.Of("dev_gone").Events; len(got) != 0 {
+		t.Errorf("the device that was dropped has %+v", got)
+	}
+	if got := s.Of("dev_stays").Events; len(got) != 2 || got[1].Count != 20 {
+		t.Errorf("the device that stayed has %+v", got)
+	}
+}
