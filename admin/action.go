@@ -80,7 +80,7 @@ func (a *api) tell(ctx context.Context, d fleet.Device, pick eventOf) (string, e
 func (a *api) tellEvent(ctx context.Context, d fleet.Device, event string) error {
 	if err := a.send(ctx, d, event); err != nil {
 		a.log.Info("a phone was not reached", "request_id", requestID(ctx), "device_id", d.ID, "event", event, "error", err)
-		return conflictAt("", "device-unreachable", "the phone is not registered with this node, or did not answer; it fetches its configuration by itself later", "")
+		return conflictAt("", "device-unreachable", "the phone is not registered, cannot be reached, or did not answer; it fetches its configuration by itself later", "")
 	}
 	return nil
 }

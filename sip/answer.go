@@ -105,6 +105,9 @@ func (w *worker) dispatch(in *transport.Inbound) []byte {
 		return w.cancel(in)
 	case "REGISTER", "OPTIONS", "SUBSCRIBE":
 	default:
+		if out, mine := w.relay(in); mine {
+			return out
+		}
 		return w.refuse(in)
 	}
 	if !w.served(in) {

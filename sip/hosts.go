@@ -14,6 +14,9 @@ func (c *Config) hosts() map[string]bool {
 	for _, h := range c.Advertise {
 		hosts[canonicalHost(h)] = true
 	}
+	if c.NodeAddress.IsValid() {
+		hosts[canonicalHost(c.NodeAddress.Addr().Unmap().String())] = true
+	}
 	var bound []net.Addr
 	if c.UDP != nil {
 		bound = append(bound, c.UDP.LocalAddr())

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 type Delivery struct {
 	LineID     string    `json:"line_id"`
 	Contact    string    `json:"contact"`
-	Result     string    `json:"result"` // acknowledged, refused, timeout, unreachable
+	Node       string    `json:"node,omitempty"` // that has the phone's flow, where it is another one
+	Result     string    `json:"result"`         // acknowledged, refused, timeout, unreachable
 	Status     int       `json:"status,omitempty"`
 	Reason     string    `json:"reason,omitempty"`
 	SentAt     time.Time `json:"sent_at"`
@@ -33,8 +35,9 @@ var (
 )
 
 // Notify sends an event, as "check-sync;reboot=true", to one device: over the flow that it registered on, to exactly its
-// contact. A device with several lines is told once, over the first line that works. The deliveries say what became of
-// each attempt; the error is for when there was none. fleet.ErrNotFound: there is no such device.
+// contact; where another node has the flow, through that node. A device with several lines is told once, over the first line
+// that works, and here before elsewhere. The deliveries say what became of each attempt; the error is for when there was
+// none. fleet.ErrNotFound: there is no such device.
 func (s *Server) Notify(ctx context.Context, deviceID, event string) ([]Delivery, error) {
 	if !validEvent(event) {
 		return nil, ErrEvent
@@ -48,33 +51,52 @@ func (s *Server) Notify(ctx context.Context, deviceID, event string) ([]Delivery
 		return nil, err
 	}
 	var out []Delivery
-	for _, dl := range device.Lines {
-		for _, b := range s.bindingsOf(snap, device, dl.LineID) {
-			d := s.notify(ctx, dl.LineID, b, event)
-			out = append(out, d)
-			if d.Result == "acknowledged" {
-				return out, nil
+	var silent []string
+	for _, to := range s.contactsOf(snap, device) {
+		way := s.way(ctx, to)
+		if way == nil {
+			if !slices.Contains(silent, to.Node) {
+				silent = append(silent, to.Node)
 			}
+			continue
+		}
+		d := s.notify(ctx, to, way, event)
+		out = append(out, d)
+		if d.Result == "acknowledged" {
+			return out, nil
 		}
 	}
-	if len(out) > 0 {
+	switch {
+	case len(out) > 0:
 		return out, nil
-	}
-	for _, dl := range device.Lines { // a phone behind NAT can be reached by the node alone that it talks to
-		if _, nodes := s.table.Everywhere(dl.LineID); len(nodes) > 0 {
-			return nil, fmt.Errorf("%w here, but with node %s: ask there", ErrNotRegistered, strings.Join(nodes, ", "))
-		}
+	case len(silent) > 0: // a phone behind NAT can be reached by the node alone that it talks to
+		return nil, fmt.Errorf("%w here, but with node %s, whose address is not known: ask there", ErrNotRegistered, strings.Join(silent, ", "))
 	}
 	return nil, ErrNotRegistered
 }
 
-// bindingsOf returns the bindings of a line that are this device's.
-func (s *Server) bindingsOf(snap *fleet.Snap, device fleet.Device, lineID string) []location.Binding {
-	var out []location.Binding
-	for _, b := range s.table.Bindings(lineID) {
+// contact is a binding of a device's line; the node is "" where it is this one's.
+type contact struct {
+	location.Away
+	lineID string
+}
+
+// contactsOf returns the bindings that are this device's: those here first, which take one step less.
+func (s *Server) contactsOf(snap *fleet.Snap, device fleet.Device) (out []contact) {
+	add := func(lineID string, b location.Away) {
 		r := fleet.Registration{LineID: lineID, UserAgent: b.UserAgent, Contact: b.Contact}
 		if deviceOf(snap, r, b.Instance) == device.ID {
-			out = append(out, b)
+			out = append(out, contact{b, lineID})
+		}
+	}
+	for _, dl := range device.Lines {
+		for _, b := range s.table.Bindings(dl.LineID) {
+			add(dl.LineID, location.Away{Binding: b})
+		}
+	}
+	for _, dl := range device.Lines {
+		for _, b := range s.table.Away(dl.LineID) {
+			add(dl.LineID, b)
 		}
 	}
 	return out
@@ -90,21 +112,47 @@ func validEvent(event string) bool {
 	return event != "" && len(event) <= 128 && event[0] != ';' && event[0] != '='
 }
 
+// way is how a NOTIFY gets to a contact: over the phone's flow, or through the node that has it.
+type way struct {
+	flow  *outgoing.Flow
+	err   error  // there is no flow any more
+	route string // to the node, with the token of the flow
+}
+
+// way returns nil where the contact is another node's and nobody knows how to reach that one.
+func (s *Server) way(ctx context.Context, to contact) *way {
+	if to.Node == "" {
+		f, err := s.flowTo(to.Binding)
+		return &way{flow: f, err: err}
+	}
+	if s.udp == nil || s.cfg.Reach == nil {
+		return nil
+	}
+	node := s.cfg.Reach(ctx, to.Node)
+	if !node.IsValid() {
+		return nil
+	}
+	token := tokenFor(to.Away, to.lineID, s.cfg.Now()).append(nil, digest.NewHasher(s.cfg.NonceKey))
+	return &way{flow: &outgoing.Flow{Socket: s.udp, To: node}, route: fmt.Sprintf("<sip:%s@%s;lr>", token, node)}
+}
+
 // notify sends to one contact and answers one challenge (RFC 3261 section 22.2).
-func (s *Server) notify(ctx context.Context, lineID string, b location.Binding, event string) Delivery {
-	d := Delivery{LineID: lineID, Contact: b.Contact, SentAt: s.cfg.Now().UTC()}
-	f, err := s.flowTo(b)
-	if err != nil {
-		d.Result, d.Reason = "unreachable", err.Error()
+func (s *Server) notify(ctx context.Context, to contact, way *way, event string) Delivery {
+	d := Delivery{LineID: to.lineID, Contact: to.Contact, Node: to.Node, SentAt: s.cfg.Now().UTC()}
+	if way.err != nil {
+		d.Result, d.Reason = "unreachable", way.err.Error()
 		return d
 	}
-	account := s.table.Line(lineID)
+	account := s.table.Line(to.lineID)
 	if account == nil {
 		d.Result, d.Reason = "unreachable", "the line is gone"
 		return d
 	}
-	n := s.newNotify(account.AOR(), b, event)
+	n := s.newNotify(account.AOR(), to.Binding, event)
+	n.via(way.route)
+	f := way.flow
 	var r outgoing.Reply
+	var err error
 	for range 2 {
 		branch := "z9hG4bK" + rand.Text()
 		f.Request = n.render(f, branch)
@@ -119,19 +167,28 @@ func (s *Server) notify(ctx context.Context, lineID string, b location.Binding, 
 	return d.outcome(r, err)
 }
 
+// errFlowGone says that the phone has to register again before anything reaches it.
+var errFlowGone = errors.New("the phone's connection is gone; it will be back when it registers again")
+
 func (d Delivery) outcome(r outgoing.Reply, err error) Delivery {
 	d.Status = r.Code
+	silence, who := "the phone did not answer", "the phone"
+	if d.Node != "" {
+		silence, who = "neither the phone nor node "+d.Node+" answered", "the phone, or node "+d.Node+" in its place,"
+	}
 	switch {
 	case errors.Is(err, outgoing.ErrTimeout):
-		d.Result, d.Reason, d.AnsweredAt = "timeout", "the phone did not answer", time.Time{}
+		d.Result, d.Reason, d.AnsweredAt = "timeout", silence, time.Time{}
 	case errors.Is(err, digest.ErrChallenge):
 		d.Result, d.Reason = "refused", err.Error()
 	case err != nil:
 		d.Result, d.Reason = "unreachable", err.Error()
 	case r.Code < 300:
 		d.Result = "acknowledged"
+	case r.Code == 430 && d.Node != "": // Flow Failed (RFC 5626 section 11.5): nobody but a proxy says so
+		d.Result, d.Reason = "unreachable", errFlowGone.Error()
 	default:
-		d.Result, d.Reason = "refused", fmt.Sprintf("the phone answered %d", r.Code)
+		d.Result, d.Reason = "refused", fmt.Sprintf("%s answered %d", who, r.Code)
 	}
 	return d
 }
@@ -146,7 +203,7 @@ func (s *Server) flowTo(b location.Binding) (*outgoing.Flow, error) {
 	}
 	c := s.streams.Get(b.Flow)
 	if c == nil {
-		return nil, errors.New("the phone's connection is gone; it will be back when it registers again")
+		return nil, errFlowGone
 	}
 	return &outgoing.Flow{To: b.Source, Conn: c}, nil
 }
@@ -162,6 +219,14 @@ func (s *Server) newNotify(aor string, b location.Binding, event string) *notifi
 	_, domain, _ := strings.Cut(aor, "@")
 	contact, _, _ := strings.Cut(b.Contact, "?") // headers do not stand in a Request-URI (RFC 3261 section 19.1.1)
 	return &notification{aor: aor, contact: contact, path: b.Path, event: event, domain: domain, callID: rand.Text(), tag: rand.Text()[:12]}
+}
+
+// via sends the request through a node: a proxy before those that the phone named.
+func (n *notification) via(route string) {
+	if route != "" && n.path != "" {
+		route += ", "
+	}
+	n.path = route + n.path
 }
 
 func (n *notification) render(f *outgoing.Flow, branch string) []byte {

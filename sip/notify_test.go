@@ -43,7 +43,7 @@ func (c *client) answerWith(req response, status string, extra ...string) {
 	c.t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "SIP/2.0 %s\r\nVia: %s\r\nFrom: %s\r\nTo: %s;tag=phone\r\nCall-ID: %s\r\nCSeq: %s\r\n",
-		status, req.get("via"), req.get("from"), req.get("to"), req.get("call-id"), req.get("cseq"))
+		status, strings.Join(req.all("via"), ", "), req.get("from"), req.get("to"), req.get("call-id"), req.get("cseq"))
 	for _, h := range extra {
 		b.WriteString(h + "\r\n")
 	}

@@ -69,6 +69,10 @@ type Config struct {
 	// until its context ends. "" and nil: there is one server.
 	Node     string
 	Federate func(context.Context, *location.Table) error
+	// NodeAddress is where other nodes reach this one over UDP, and Reach says it of another node, the zero AddrPort where that
+	// is not known. Only what Reach says is ever sent to. nil: other nodes' phones get no NOTIFY from here.
+	NodeAddress netip.AddrPort
+	Reach       func(ctx context.Context, node string) netip.AddrPort
 
 	Limits Limits
 }
@@ -90,6 +94,7 @@ type Server struct {
 	arrivals guard.Bucket // of phones that were not registered
 	recent   *guard.Recent
 	clients  outgoing.Transactions
+	relays   relays
 	watchers *watchers
 	queue    queue
 	held     chan held
@@ -199,6 +204,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	})
 	err := g.Wait()
 	s.streams.Close()
+	s.relays.done.Wait()
 	return err
 }
 
@@ -248,6 +254,7 @@ func (s *Server) housekeeping(ctx context.Context) error {
 				s.log.Error("bindings could not be compacted", "error", err)
 			}
 			s.watchers.expire(s, s.cfg.Now())
+			s.relays.sweep(s.cfg.Now())
 		}
 	}
 }

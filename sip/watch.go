@@ -212,7 +212,7 @@ func (ws *watchers) tell(s *Server, sub *subscription) {
 
 // next renders what there is to tell, nil for nothing. last says that it ends the subscription.
 func (ws *watchers) next(s *Server, sub *subscription) (n *watchNotify, last bool) {
-	bindings, _ := s.table.Everywhere(sub.account.LineID) // taken first: a change that comes now is told again, never missed
+	bindings := s.table.Everywhere(sub.account.LineID) // taken first: a change that comes now is told again, never missed
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if !sub.full && len(sub.news) == 0 {

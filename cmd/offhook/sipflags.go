@@ -2,15 +2,19 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"offhook/sip"
+	"offhook/sip/federation"
 )
 
 // sipFlags are what an operator may set about the registrar. The defaults are those of sip.Limits.
 type sipFlags struct {
 	Algorithms   []string `help:"Digest algorithms that phones may answer with, best first: SHA-512-256, SHA-256, MD5. Without this, SHA-256 and MD5, where phones of unknown make are offered MD5 first: some read one challenge alone." placeholder:"NAME"`
 	ServiceRoute string   `help:"Service-Route for every phone that registers (RFC 3608): <sip:proxy.example.com;lr>." placeholder:"ROUTE"`
+
+	NodeAddress string `help:"Address and port at which the other nodes on the same Redis reach this registrar over UDP; default: that of --sip, or this machine's with its port." placeholder:"ADDRESS:PORT"`
 
 	MinExpires     int64         `help:"Shortest registration, in seconds; a phone that asks for less is told so (423)." default:"60" placeholder:"SECONDS"`
 	MaxExpires     int64         `help:"Longest registration; longer ones are shortened." default:"7200" placeholder:"SECONDS"`
@@ -50,6 +54,11 @@ func (f *sipFlags) Validate() error {
 		return fmt.Errorf("--sip-flow-timer: want a time from 1s to 1h")
 	case f.ServiceRoute != "" && !sip.IsRoute(f.ServiceRoute):
 		return fmt.Errorf("--sip-service-route: want a SIP address in angle brackets, as <sip:proxy.example.com;lr>")
+	}
+	if f.NodeAddress != "" {
+		if a, err := netip.ParseAddrPort(f.NodeAddress); err != nil || !federation.IsAddress(a) {
+			return fmt.Errorf("--sip-node-address: want an IP address of this node with a port, as 192.0.2.10:5060 or [2001:db8::10]:5060")
+		}
 	}
 	if _, err := sip.Algorithms(f.Algorithms); err != nil {
 		return fmt.Errorf("--sip-algorithms: %w", err)

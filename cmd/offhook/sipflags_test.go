@@ -73,6 +73,10 @@ func TestRegistrarFlagsRefused(t *testing.T) {
 		"--sip-service-route=proxy.example.com": "angle brackets",
 		"--sip-service-route=<sip:a b>":         "angle brackets",
 		"--sip-service-route=<sip:>":            "angle brackets",
+		"--sip-node-address=192.0.2.10":         "with a port, as 192.0.2.10:5060",
+		"--sip-node-address=pbx.example:5060":   "want an IP address",
+		"--sip-node-address=0.0.0.0:5060":       "want an IP address of this node",
+		"--sip-node-address=192.0.2.10:0":       "with a port",
 	} {
 		if _, err := parseServe(t, arg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", arg, err, want)

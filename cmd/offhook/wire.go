@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,12 +94,45 @@ func (a *app) federate(conf *sip.Config) (err error) {
 	if conf.Node, err = nodeName(a.opts); err != nil {
 		return err
 	}
-	if a.nodes, err = federation.New(federation.Config{URL: a.opts.Redis, Log: a.log, Now: time.Now}); err != nil {
+	conf.NodeAddress = a.nodeAddress()
+	if a.nodes, err = federation.New(federation.Config{URL: a.opts.Redis, Log: a.log, Now: time.Now, Address: conf.NodeAddress}); err != nil {
 		return fmt.Errorf("registrar: %w", err)
 	}
-	conf.Federate = a.nodes.Run
-	a.log.Info("one of several nodes", "node", conf.Node)
+	conf.Federate, conf.Reach = a.nodes.Run, a.nodes.Address
+	if !conf.NodeAddress.IsValid() {
+		a.log.Warn("other nodes cannot send messages to this node's phones: give --sip-node-address", "node", conf.Node)
+	}
+	a.log.Info("one of several nodes", "node", conf.Node, "address", conf.NodeAddress)
 	return nil
+}
+
+// nodeAddress is where other nodes reach the registrar: what was said, or what the socket is bound to. A socket that is bound
+// to no address has all of this machine's: the advertised one if it is among them - it may be one that the nodes share - or
+// the first.
+func (a *app) nodeAddress() netip.AddrPort {
+	if text := a.opts.Registrar.NodeAddress; text != "" {
+		said, _ := netip.ParseAddrPort(text) // Validate has read it
+		return said
+	}
+	bound, err := netip.ParseAddrPort(a.listen.addrs["sip"])
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	if bound.Addr().IsUnspecified() {
+		text := ownAddress()
+		if slices.Contains(interfaceAddresses(), a.host) {
+			text = a.host
+		}
+		first, err := netip.ParseAddr(text)
+		if err != nil || first.IsLoopback() {
+			return netip.AddrPort{}
+		}
+		bound = netip.AddrPortFrom(first, bound.Port())
+	}
+	if !federation.IsAddress(bound) {
+		return netip.AddrPort{}
+	}
+	return bound
 }
 
 // sharing is nil while registrations are shared with the other nodes, or there are none.
@@ -151,6 +186,9 @@ func (a *app) notify(ctx context.Context, deviceID, event string) error {
 	deliveries, err := a.registrar.Notify(ctx, deviceID, event)
 	for _, d := range deliveries {
 		e := fleet.Event{At: d.SentAt, Type: "notified", Reason: event + ": " + d.Result, Peer: d.Contact, Transport: "sip"}
+		if d.Node != "" {
+			e.Reason += " through node " + d.Node
+		}
 		if d.Reason != "" {
 			e.Reason += ", " + d.Reason
 		}
@@ -158,7 +196,7 @@ func (a *app) notify(ctx context.Context, deviceID, event string) error {
 		if d.Result == "acknowledged" {
 			return nil
 		}
-		err = errors.New("the phone " + d.Result + " the message")
+		err = errors.New(d.Result + ": " + d.Reason)
 	}
 	return err
 }
@@ -215,16 +253,21 @@ func (a *app) hosts() []string {
 	if name, err := os.Hostname(); err == nil {
 		hosts = append(hosts, name)
 	}
+	return append(hosts, interfaceAddresses()...)
+}
+
+// interfaceAddresses are those of this machine.
+func interfaceAddresses() (out []string) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
-		return hosts
+		return nil
 	}
 	for _, addr := range addrs {
 		if n, ok := addr.(*net.IPNet); ok {
-			hosts = append(hosts, n.IP.String())
+			out = append(out, n.IP.String())
 		}
 	}
-	return hosts
+	return out
 }
 
 // advertise says where rendered files send phones: the advertised host with the ports that are bound.

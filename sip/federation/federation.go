@@ -5,7 +5,7 @@
 //	{offhook}:sip1:changes      stream, capped: entry "<number>-0" holds one change of one line, with its values
 //	{offhook}:sip1:lines        set of the lines that have bindings
 //	{offhook}:sip1:line:<id>    hash a line: key of a binding -> value, as sip/location writes it; it expires a minute after the last
-//	{offhook}:sip1:node:<name>  there while the node lives
+//	{offhook}:sip1:node:<name>  there while the node lives: a word of chance, and where its registrar is reached, if it knows
 //
 // One script writes one change, if it counts where another node's stands, and adds it to the stream. What changed waits in
 // the table, as state and not as history, and is told when Redis takes it; the answer to a phone that changed something waits
@@ -15,11 +15,11 @@ package federation
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed" // the scripts are files of their own, to be read with a Lua editor
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +35,9 @@ type Config struct {
 	URL string // redis://user:password@host:6379/0, or rediss:// for TLS
 	Log *slog.Logger
 	Now func() time.Time
+
+	// Address is where other nodes reach this one's registrar over UDP, the zero AddrPort if nobody knows.
+	Address netip.AddrPort
 }
 
 // Federation is one node's share. New makes it, Run runs it.
@@ -44,7 +47,7 @@ type Federation struct {
 	opts   *redis.Options
 	client *redis.Client
 	script *redis.Script
-	start  string        // tells this run of the node from another, and from another node of its name
+	start  string        // the sign of life: tells this run of the node from another, and from another node of its name
 	lease  time.Duration // how long a node that gives no sign counts as living
 
 	run   string // of the Redis that was read last, "" when all has to be read
@@ -76,7 +79,7 @@ func New(c Config) (*Federation, error) {
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // asks for commands that old servers lack
 	f := &Federation{
 		log: c.Log.With("front", "sip"), now: c.Now, opts: opts, client: redis.NewClient(opts), script: redis.NewScript(writeScript),
-		start: rand.Text(), lease: 10 * time.Second,
+		start: sign(c.Address), lease: 10 * time.Second,
 	}
 	f.fault.Store(&errStarting)
 	return f, nil

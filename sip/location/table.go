@@ -329,24 +329,18 @@ func (a *Account) here(now int64) (out []Binding) {
 	return out
 }
 
-// Everywhere returns copies of a line's bindings on every node that have not expired, and the names of the other nodes that
-// hold some of them.
-func (t *Table) Everywhere(lineID string) (all []Binding, nodes []string) {
+// Everywhere returns copies of a line's bindings on every node that have not expired.
+func (t *Table) Everywhere(lineID string) (all []Binding) {
 	a := t.Line(lineID)
 	if a == nil {
-		return nil, nil
+		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := t.now().UnixMilli()
 	all = a.here(now)
-	t.rows(a, now, func(r *row) {
-		all = append(all, r.Binding)
-		if !slices.Contains(nodes, r.node) {
-			nodes = append(nodes, r.node)
-		}
-	})
-	return all, nodes
+	t.rows(a, now, func(r *row) { all = append(all, r.Binding) })
+	return all
 }
 
 // Len is how many bindings there are here, expired ones that were not swept yet among them.

@@ -31,6 +31,7 @@ type Transactions struct {
 type pending struct {
 	source netip.AddrPort
 	conn   *transport.Conn // nil over UDP
+	back   bool
 	in     chan Reply
 }
 
@@ -39,24 +40,24 @@ type Reply struct {
 	Code      int
 	Challenge []byte // WWW- or Proxy-Authenticate
 	Proxy     bool
+	Message   []byte // of a Flow with Back: the final response without our hop
 }
 
 // Receive takes a response. One that nobody waits for is dropped (RFC 3261 section 18.1.2): it is never forwarded.
 func (c *Transactions) Receive(m *wire.Message, in *transport.Inbound) {
-	if m.Vias != 1 {
-		return
-	}
 	c.mu.Lock()
 	p := c.waiting[string(m.Via.Branch)]
 	c.mu.Unlock()
-	if p == nil || p.conn != in.Conn || in.Source != p.source {
+	if p == nil || p.conn != in.Conn || in.Source != p.source || p.back != (m.Vias > 1) {
 		return
 	}
 	r := Reply{Code: m.Status}
-	switch m.Status {
-	case 401:
+	switch {
+	case p.back && m.Status >= 200:
+		r.Message = m.Backward(nil, in.Data)
+	case m.Status == 401:
 		r.Challenge = bytes.Clone(m.Value(wire.WWWAuthenticate))
-	case 407:
+	case m.Status == 407:
 		r.Challenge, r.Proxy = bytes.Clone(m.Value(wire.ProxyAuthenticate)), true
 	}
 	select {
@@ -88,6 +89,7 @@ type Flow struct {
 	From    netip.Addr      // address of ours that the phone knows; the zero Addr where the socket has but one
 	Socket  *transport.UDP  // over UDP
 	Conn    *transport.Conn // over a stream
+	Back    bool            // the request is another's, and the answer goes back there
 }
 
 // LocalAddr is where the request leaves from.
@@ -145,7 +147,7 @@ var (
 
 // Do sends one request and waits for its final answer.
 func (c *Transactions) Do(ctx context.Context, f *Flow, branch string) (Reply, error) {
-	p := &pending{source: f.To, conn: f.Conn, in: make(chan Reply, 8)}
+	p := &pending{source: f.To, conn: f.Conn, back: f.Back, in: make(chan Reply, 8)}
 	c.add(branch, p)
 	defer c.remove(branch)
 	origin := sipgo.NewRequest(sipgo.NOTIFY, sipgo.Uri{})
