@@ -174,11 +174,14 @@ func (d Delivery) outcome(r outgoing.Reply, err error) Delivery {
 	d.Status = r.Code
 	silence, who := "the phone did not answer", "the phone"
 	if d.Node != "" {
-		silence, who = "neither the phone nor node "+d.Node+" answered", "the phone, or node "+d.Node+" in its place,"
+		who += ", or node " + d.Node + " in its place,"
+	}
+	if d.Node != "" && r.Code == 0 { // a node that lives says after a few seconds that it tries
+		silence = "neither the phone nor node " + d.Node + " answered"
 	}
 	switch {
 	case errors.Is(err, outgoing.ErrTimeout):
-		d.Result, d.Reason, d.AnsweredAt = "timeout", silence, time.Time{}
+		d.Result, d.Reason, d.Status, d.AnsweredAt = "timeout", silence, 0, time.Time{}
 	case errors.Is(err, digest.ErrChallenge):
 		d.Result, d.Reason = "refused", err.Error()
 	case err != nil:

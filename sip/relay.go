@@ -29,14 +29,19 @@ type relay struct {
 	answer []byte // nil until there is one
 	ended  time.Time
 
-	conn *transport.Conn // who asked: over a stream, or
-	to   netip.AddrPort  // over UDP, from the address that was asked
-	from netip.Addr
-	gone []byte // what to say should the flow end
+	conn   *transport.Conn // who asked: over a stream, or
+	to     netip.AddrPort  // over UDP, from the address that was asked
+	from   netip.Addr
+	gone   []byte // what to say should the flow end
+	trying []byte // and while the phone is silent
 }
 
 // maxRelays bounds those that are under way or were answered lately. Only nodes of ours can begin any.
 const maxRelays = 10_000
+
+// tryingAfter is when who asked has to hear that the phone is being asked, and not before (RFC 4320 section 4.1): when its
+// Timer E has got to T2.
+const tryingAfter = 3500 * time.Millisecond
 
 // relayKept is how long an answer is kept for a request that comes again: Timer J of RFC 3261 section 17.2.2.
 const relayKept = 32 * time.Second
@@ -70,6 +75,17 @@ func (rs *relays) end(r *relay, answer []byte, now time.Time) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	r.answer, r.ended = answer, now
+}
+
+// try notes what to say while there is no answer, and reports whether there is none.
+func (rs *relays) try(r *relay) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if !r.ended.IsZero() {
+		return false
+	}
+	r.answer = r.trying
+	return true
 }
 
 // sweep forgets those that ended long enough ago.
@@ -173,6 +189,7 @@ func (w *worker) forward(in *transport.Inbound, token flowToken) []byte {
 		return gone
 	}
 	r.conn, r.to, r.from, r.gone = in.Conn, w.msg.Destination(in.Source), in.Local, bytes.Clone(gone)
+	r.trying = bytes.Clone(w.reply(in, 100, "Trying"))
 	f.Back = true
 	branch := "z9hG4bK" + rand.Text()
 	hop := fmt.Sprintf("SIP/2.0/%s %s;branch=%s;rport", f.Transport(), f.SentBy(w.s.table.Oldest()), branch)
@@ -181,21 +198,32 @@ func (w *worker) forward(in *transport.Inbound, token flowToken) []byte {
 	return nil
 }
 
-// carry waits for the phone and answers who asked. Where the phone is silent, so are we: a 408 would come too late to be
-// heard, and RFC 4320 section 4.2 forbids it.
+// carry waits for the phone and answers who asked. If the phone stays silent, that is all that there is to say: a 408 would come
+// too late to be heard, and RFC 4320 section 4.2 forbids it.
 func (s *Server) carry(r *relay, f *outgoing.Flow, branch string) {
 	defer s.survive()
+	trying := time.AfterFunc(tryingAfter, func() {
+		if s.relays.try(r) {
+			s.hand(r, r.trying)
+		}
+	})
+	defer trying.Stop()
 	reply, err := s.clients.Do(s.ctx, f, branch)
 	answer := reply.Message
 	if err != nil && !errors.Is(err, outgoing.ErrTimeout) {
 		answer = r.gone
 	}
 	s.relays.end(r, answer, s.cfg.Now())
-	switch {
-	case answer == nil:
-	case r.conn != nil:
-		_ = r.conn.Send(answer) // what a network does not take is asked for again
-	default:
-		_ = s.udp.Write(answer, r.to, r.from)
+	if answer != nil {
+		s.hand(r, answer)
 	}
+}
+
+// hand answers who asked. What a network does not take is asked for again.
+func (s *Server) hand(r *relay, answer []byte) {
+	if r.conn != nil {
+		_ = r.conn.Send(answer)
+		return
+	}
+	_ = s.udp.Write(answer, r.to, r.from)
 }

@@ -278,9 +278,17 @@ func TestItem60ForgedTokensReachNobody(t *testing.T) {
 		}
 		bad[fmt.Sprint("tampered at ", i)] = good[:i] + string(other) + good[i+1:]
 	}
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	end := len(good) - 1
+	bad["spelled otherwise"] = good[:end] + string(digits[strings.IndexByte(digits, good[end])^1]) // which base64 takes for the same
 	away := a.s.table.Away(a.line.ID)[0]
 	bad["of another key"] = string(tokenFor(away, a.line.ID, a.clock.now()).append(nil, digest.NewHasher([]byte("another key of 16"))))
+	hasher := b.s.newWorker().hasher
 	for name, user := range bad {
+		text, node := []byte(user), false
+		if n := testing.AllocsPerRun(10, func() { _, node = readFlow(text, hasher) }); n > 0 && !node {
+			t.Errorf("%s: %v allocations, want none for who has no key", name, n)
+		}
 		stranger.post(stranger.routed(b, user, register{}))
 		if res := stranger.read(); res.code != 403 || res.reason != "Forbidden" {
 			t.Errorf("%s: %d %q, want 403 without a reason", name, res.code, res.reason)
@@ -360,8 +368,10 @@ func TestItem60RelayIsAProxy(t *testing.T) {
 			if got := req.get(tt.header); got != tt.want {
 				t.Errorf("%s is %q, want %q", tt.header, got, tt.want)
 			}
-			answer := strings.Join(append(req.all("via"), req.all("v")...), ", ")
-			req.headers["via"] = []string{answer}
+			vias := append(req.all("via"), req.all("v")...)
+			req.headers["via"] = vias[:1] // nobody would know whose answer it is
+			phone.answerWith(req, "200 OK")
+			req.headers["via"] = vias
 			phone.answerWith(req, "200 OK", "X-Phone: yes")
 			res := expect(t, node.read(), 200, "OK")
 			if v := res.all("via"); len(v) != 1 || strings.Contains(v[0], ",") || res.get("x-phone") != "yes" {
@@ -501,6 +511,39 @@ func TestItem60WhatIsSaidOfAnotherNodesPhone(t *testing.T) {
 	}
 }
 
+// TestItem60SilentPhone: who asked hears in time that the phone is being asked (RFC 4320 section 4.1), so that the report can tell a
+// phone that is silent from a node that is.
+func TestItem60SilentPhone(t *testing.T) {
+	t.Parallel()
+	a, b, d := pair(t)
+	phone, node := b.tcp(), b.udp()
+	expect(t, phone.do(b.line, register{}), 200, "")
+	a.knows("b")
+	ctx, cancel := context.WithTimeout(t.Context(), tryingAfter+4*time.Second)
+	defer cancel()
+	result := make(chan notified, 1)
+	go func() {
+		d, err := a.s.Notify(ctx, d.ID, "check-sync")
+		result <- notified{d, err}
+	}()
+	phone.read()
+	text, begun := node.routed(b, a.token(nil), register{}), time.Now()
+	node.post(text)
+	req := phone.read()
+	trying := expect(t, node.read(), 100, "Trying")
+	if after := time.Since(begun); after < tryingAfter || strings.Contains(trying.get("to"), "tag=") {
+		t.Errorf("after %v came\n%s\nwant it after %v, without a tag", after, trying.head, tryingAfter)
+	}
+	node.post(text)
+	expect(t, node.read(), 100, "Trying")
+	phone.answerWith(req, "200 OK")
+	expect(t, node.read(), 200, "OK")
+	phone.silent()
+	if got := <-result; got.err != nil || got.d[0].Result != "timeout" || got.d[0].Status != 0 || got.d[0].Reason != "the phone did not answer" {
+		t.Errorf("of a silent phone: %+v, %v", got.d, got.err)
+	}
+}
+
 func TestRelaysAreBounded(t *testing.T) {
 	var rs relays
 	for i := range maxRelays {
@@ -513,6 +556,12 @@ func TestRelaysAreBounded(t *testing.T) {
 	}
 	if r, isNew := rs.begin("7"); r == nil || isNew {
 		t.Error("one that is under way is not found")
+	}
+	r, _ := rs.begin("7")
+	r.trying = []byte("100")
+	rs.end(r, []byte("200"), time.Now())
+	if rs.try(r) || string(rs.said(r)) != "200" {
+		t.Errorf("after the answer %q is said", rs.said(r))
 	}
 }
 

@@ -145,7 +145,8 @@ var (
 	ErrGone    = errors.New("the phone's connection ended before it answered")
 )
 
-// Do sends one request and waits for its final answer.
+// Do sends one request and waits for its final answer. With ErrTimeout, the reply says whether there was at least a provisional
+// one.
 func (c *Transactions) Do(ctx context.Context, f *Flow, branch string) (Reply, error) {
 	p := &pending{source: f.To, conn: f.Conn, back: f.Back, in: make(chan Reply, 8)}
 	c.add(branch, p)
@@ -191,6 +192,7 @@ func (f *Flow) wait(ctx context.Context, tx *sipgo.ClientTx, last <-chan Reply) 
 	if f.Conn != nil {
 		gone = f.Conn.Gone()
 	}
+	var heard Reply
 	for {
 		select {
 		case <-gone:
@@ -199,15 +201,16 @@ func (f *Flow) wait(ctx context.Context, tx *sipgo.ClientTx, last <-chan Reply) 
 			if r.StatusCode >= 200 {
 				return <-last, nil
 			}
+			heard.Code = r.StatusCode
 		case <-tx.Done():
 			select {
 			case r := <-last:
 				return r, nil
 			default:
-				return Reply{}, ErrTimeout
+				return heard, ErrTimeout
 			}
 		case <-ctx.Done():
-			return Reply{}, ErrTimeout
+			return heard, ErrTimeout
 		}
 	}
 }
