@@ -17,13 +17,15 @@ func FuzzAnswer(f *testing.F) {
 		f.Add([]byte(text), uint8(0))
 		f.Add([]byte(text), uint8(1))
 	}
-	r := start(f)
+	r := start(f, func(c *Config) { c.Node = "a" })
 	addDomain(f, r.store, "example.com")
 	w := r.s.newWorker()
 	source := netip.MustParseAddrPort("127.0.0.1:1") // nobody there: a watcher is told
 	c := &client{t: f, conn: r.udp().conn, tr: "UDP", callID: "fuzz@x"}
 	f.Add([]byte(c.text(register{extra: []string{"Supported: path, outbound, gruu", "Path: <sip:a@b;lr;ob>"}, contact: "<sip:a@b>;reg-id=1;q=0.5;" + instance})), uint8(1))
 	f.Add([]byte(c.text(register{method: "SUBSCRIBE", extra: []string{"Event: reg"}})), uint8(1))
+	token := flowToken{made: r.clock.now(), node: "a", line: r.line.ID, key: strings.Repeat("k", flowKey), remote: source}.append(nil, w.hasher)
+	f.Add([]byte(c.routed(r, string(token), register{})), uint8(0))
 	f.Fuzz(func(t *testing.T, data []byte, signed uint8) {
 		if signed%2 == 1 {
 			data = r.sign(w, data, source)
