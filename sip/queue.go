@@ -68,7 +68,7 @@ func (s *Server) changed(c location.Change) {
 }
 
 // unhurried is how long news may gather behind those that were just told: waking up for each costs more than telling it.
-const unhurried = 5 * time.Millisecond
+const unhurried = 20 * time.Millisecond
 
 // deliver tells Seen, Event and the watchers until the queue is closed and empty.
 func (s *Server) deliver() error {
