@@ -16,39 +16,24 @@ const maxContactURI, maxContactParams = 512, 1024
 // readContacts judges every contact before any is bound (RFC 3261 section 10.3 steps 6 and 7).
 func (w *worker) readContacts(in *transport.Inbound, account *location.Account) wire.Fault {
 	w.params = w.params[:0]
-	lines := 0
-	for i := range w.msg.Headers {
-		h := &w.msg.Headers[i]
-		if h.ID != wire.Contact {
-			continue
-		}
-		lines++
-		if string(h.Value) == "*" {
-			w.req.All = true
-			continue
-		}
-		for v := h.Value; len(v) > 0; {
-			element, rest, _ := wire.NextElement(v) // Read has made sure of its form
-			if f := w.readContact(in, account, element); f.Bad() {
-				return f
-			}
-			v = rest
+	for i := range w.msg.Contacts {
+		if f := w.readContact(in, account, &w.msg.Contacts[i]); f.Bad() {
+			return f
 		}
 	}
-	if w.req.All {
+	if w.req.All = w.msg.AllContacts; w.req.All {
 		expires := w.msg.Value(wire.Expires)
 		n, ok := wire.Number(expires, 1<<32-1)
-		if lines > 1 || len(w.req.Contacts) > 0 || !ok || n != 0 {
+		if w.msg.ContactLines > 1 || len(w.req.Contacts) > 0 || !ok || n != 0 {
 			return badContact("Contact * Needs Expires 0 and No Other Contact")
 		}
 	}
 	return w.checkTogether()
 }
 
-func (w *worker) readContact(in *transport.Inbound, account *location.Account, element []byte) wire.Fault {
-	a, ok := wire.ReadAddress(element)
+func (w *worker) readContact(in *transport.Inbound, account *location.Account, a *wire.Element) wire.Fault {
 	switch {
-	case !ok || string(a.URI) == "*":
+	case string(a.URI) == "*":
 		return badContact("Malformed Contact")
 	case len(w.req.Contacts) == location.MaxContacts:
 		return wire.Fault{Code: 403, Reason: "Too Many Contacts"}
@@ -73,16 +58,19 @@ func (w *worker) readContact(in *transport.Inbound, account *location.Account, e
 	if c.Expires, f = w.grant(asked); f.Bad() {
 		return f
 	}
-	c.Mark = maphash.Bytes(w.s.recent.Seed, element) ^ uint64(asked)*0x9E3779B97F4A7C15
+	c.Mark = maphash.Bytes(w.s.recent.Seed, a.Raw) ^ uint64(asked)*0x9E3779B97F4A7C15
 	w.req.Contacts = append(w.req.Contacts, c)
 	return wire.Fault{}
 }
 
 // isAOR reports whether a contact is the address of record itself, at the domain's own name without a port, or a GRUU.
 func (w *worker) isAOR(account *location.Account, u wire.URI) bool {
+	if u.Port != 0 {
+		return false
+	}
 	w.host = appendHost(w.host[:0], u.Host)
 	w.user = wire.AppendUnescaped(w.user[:0], u.User)
-	return u.Port == 0 && w.s.table.Serves(w.host) && (account.Owns(w.user, w.host) || isGRUU(u))
+	return w.s.table.Serves(w.host) && (account.Owns(w.user, w.host) || isGRUU(u))
 }
 
 // readContactParams reads what means something to us and renders all but expires for the echo. asked is the time in

@@ -13,6 +13,12 @@ type Address struct {
 // ReadAddress reads one address. Without angle brackets everything after a semicolon belongs to the header, and the URI
 // may hold neither comma nor question mark (RFC 3261 section 20.10).
 func ReadAddress(v []byte) (Address, bool) {
+	a, ok := readAddress(v)
+	return a, ok && checkParams(a.Params)
+}
+
+// readAddress leaves the parameters to be read by the caller.
+func readAddress(v []byte) (Address, bool) {
 	v = TrimLWS(v)
 	var a Address
 	n, ok := displayName(v)
@@ -35,7 +41,7 @@ func ReadAddress(v []byte) (Address, bool) {
 			return a, false
 		}
 	}
-	return a, validURIBytes(a.URI) && checkParams(a.Params)
+	return a, validURIBytes(a.URI) && scheme(a.URI) > 0
 }
 
 // displayName returns where the left angle bracket stands, or 0 when there is none and the value begins with a URI. Bytes
@@ -64,12 +70,12 @@ func displayName(v []byte) (int, bool) {
 	return 0, false
 }
 
-// validURIBytes refuses blanks, controls, quotes and brackets, and wants a scheme.
+// validURIBytes refuses blanks, controls, quotes and brackets.
 func validURIBytes(u []byte) bool {
 	for _, c := range u {
-		if c <= ' ' || c == 0x7f || c == '<' || c == '>' || c == '"' {
+		if classes[c]&classURI == 0 {
 			return false
 		}
 	}
-	return len(u) <= MaxURI && scheme(u) > 0
+	return len(u) <= MaxURI
 }

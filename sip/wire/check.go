@@ -2,7 +2,7 @@ package wire
 
 // check holds a request against RFC 3261 sections 8.1.1, 8.2 and 21: the same for every transport.
 func (m *Message) check() Fault {
-	return first(m.checkVersion(), m.checkSingles(), m.readVias(), m.readParties(), m.readCSeq(), m.readTarget(), m.checkContacts())
+	return first(m.checkVersion(), m.checkSingles(), m.readVias(), m.readParties(), m.readCSeq(), m.readTarget(), m.readContacts())
 }
 
 func (m *Message) checkVersion() Fault {
@@ -21,16 +21,8 @@ func (m *Message) checkSingles() Fault {
 			return bad(need.reason)
 		}
 	}
-	var seen [numHeaders]bool
-	for i := range m.Headers {
-		id := m.Headers[i].ID
-		if id < firstSingle || id > lastSingle {
-			continue
-		}
-		if seen[id] {
-			return bad("Repeated Header: one value is allowed")
-		}
-		seen[id] = true
+	if m.repeated {
+		return bad("Repeated Header: one value is allowed")
 	}
 	return Fault{}
 }
@@ -38,18 +30,34 @@ func (m *Message) checkSingles() Fault {
 // readParties reads From and To. From may lack its tag: RFC 2543 had none.
 func (m *Message) readParties() Fault {
 	var ok bool
-	if m.FromAddr, ok = ReadAddress(m.Value(From)); !ok {
+	if m.FromAddr, m.FromTag, ok = readParty(m.Value(From)); !ok {
 		return bad("Malformed From")
 	}
-	if m.ToAddr, ok = ReadAddress(m.Value(To)); !ok {
+	if m.ToAddr, m.ToTag, ok = readParty(m.Value(To)); !ok {
 		return bad("Malformed To")
 	}
-	m.FromTag, _ = FindParam(m.FromAddr.Params, "tag")
-	m.ToTag, _ = FindParam(m.ToAddr.Params, "tag")
 	if id := m.Value(CallID); IndexLWS(id) >= 0 || len(id) > 255 {
 		return bad("Malformed Call-ID")
 	}
 	return Fault{}
+}
+
+// readParty reads an address with its tag.
+func readParty(v []byte) (a Address, tag []byte, ok bool) {
+	if a, ok = readAddress(v); !ok {
+		return a, nil, false
+	}
+	for params := a.Params; len(params) > 0; {
+		p, rest, ok := NextParam(params)
+		if !ok {
+			return a, nil, false
+		}
+		if tag == nil && EqualFold(p.Name, "tag") {
+			tag = p.Value
+		}
+		params = rest
+	}
+	return a, tag, true
 }
 
 // readCSeq reads 1*DIGIT LWS Method; the number is below 2^31 (RFC 3261 section 8.1.1.5).
@@ -96,11 +104,16 @@ func (m *Message) readTarget() Fault {
 	return Fault{}
 }
 
-// checkContacts reads what every element must stand up to; what a contact means is the registrar's to say.
-func (m *Message) checkContacts() Fault {
+// readContacts reads what every element must stand up to; what a contact means is the registrar's to say.
+func (m *Message) readContacts() Fault {
 	for i := range m.Headers {
 		h := &m.Headers[i]
-		if h.ID != Contact || len(h.Value) == 1 && h.Value[0] == '*' {
+		if h.ID != Contact {
+			continue
+		}
+		m.ContactLines++
+		if string(h.Value) == "*" {
+			m.AllContacts = true
 			continue
 		}
 		for v := h.Value; len(v) > 0; {
@@ -108,8 +121,12 @@ func (m *Message) checkContacts() Fault {
 			if !ok {
 				return bad("Malformed Contact")
 			}
-			if _, ok := ReadAddress(element); !ok {
+			a, ok := ReadAddress(element)
+			if !ok {
 				return bad("Malformed Contact")
+			}
+			if len(m.Contacts) < MaxContacts {
+				m.Contacts = append(m.Contacts, Element{element, a})
 			}
 			v = rest
 		}

@@ -73,11 +73,14 @@ func headerID(name []byte) HeaderID {
 	return Other
 }
 
+// match compares a name with one of the same length.
 func match(name []byte, lower string, id HeaderID) HeaderID {
-	if EqualFold(name, lower) {
-		return id
+	for i, c := range name { // a token: what the bit makes alike are letters
+		if c|0x20 != lower[i] {
+			return Other
+		}
 	}
-	return Other
+	return id
 }
 
 // compactID knows the one-letter forms. Those of headers that a registrar does not read (s, r, x, j, d, b, a, y, n, e)

@@ -9,6 +9,8 @@ const (
 	MaxMessage = 65535 // RFC 3261 section 18.1.1
 	MaxHeaders = 128
 	MaxURI     = 1024
+
+	MaxContacts = 16 // that are kept; more than a registrar binds
 )
 
 // Framing is how a transport marks the end of a message.
@@ -46,7 +48,14 @@ type Header struct {
 // Message is a request or a response. The zero Message is ready for Read, again and again.
 type Message struct {
 	content
-	store [MaxHeaders]Header
+	store    [MaxHeaders]Header
+	contacts [MaxContacts]Element
+}
+
+// Element is one address of a list, and what it was read from.
+type Element struct {
+	Raw []byte
+	Address
 }
 
 // content is what Read makes anew; the store is left as it is.
@@ -65,8 +74,13 @@ type content struct {
 	ToTag    []byte
 	Target   URI // of the Request-URI
 
-	first   [numHeaders]int16 // 1-based index into Headers
-	version []byte
+	Contacts     []Element // the addresses in the Contact headers of a request, MaxContacts at most
+	AllContacts  bool      // a Contact header is "*"
+	ContactLines int
+
+	first    [numHeaders]int16 // 1-based index into Headers
+	repeated bool              // one of the headers that may stand only once does not
+	version  []byte
 }
 
 // Request reports whether the message is a request.
@@ -97,7 +111,7 @@ func (m *Message) Has(id HeaderID) bool { return m.first[id] != 0 }
 // still lets an answer be addressed: after a fault, the headers that could be read are there to be echoed.
 func (m *Message) Read(data []byte, framing Framing) Fault {
 	m.content = content{}
-	m.Headers = m.store[:0]
+	m.Headers, m.Contacts = m.store[:0], m.contacts[:0]
 	data = SkipCRLF(data)
 	end := bytes.Index(data, crlf)
 	if end < 0 {
@@ -235,18 +249,24 @@ func lineEnd(data []byte) (int, Fault) {
 }
 
 func readHeader(line []byte) (Header, bool) {
-	name, value, found := bytes.Cut(line, []byte{':'})
-	name = bytes.TrimRight(name, " \t\r\n")
-	if !found || !isToken(name) {
+	n := 0
+	for n < len(line) && classes[line[n]]&classToken != 0 {
+		n++
+	}
+	name, rest := line[:n], skipLWS(line[n:])
+	if n == 0 || len(rest) == 0 || rest[0] != ':' {
 		return Header{}, false
 	}
-	return Header{ID: headerID(name), Raw: line, Name: name, Value: TrimLWS(value)}, true
+	return Header{ID: headerID(name), Raw: line, Name: name, Value: TrimLWS(rest[1:])}, true
 }
 
 func (m *Message) locate() {
 	for i := range m.Headers {
-		if id := m.Headers[i].ID; m.first[id] == 0 {
+		switch id := m.Headers[i].ID; {
+		case m.first[id] == 0:
 			m.first[id] = int16(i + 1)
+		case id >= firstSingle && id <= lastSingle:
+			m.repeated = true
 		}
 	}
 }

@@ -49,10 +49,10 @@ const KeepAlive = 25
 func (hop Via) appendTo(dst []byte, source netip.AddrPort) []byte {
 	address := source.Addr().Unmap()
 	same := hostIs(hop.Host, address)
-	params := hop.raw[hop.params:hop.end]
-	if _, forged := FindParam(params, "received"); same && !hop.RPort && !hop.Keep && !forged {
+	if same && !hop.RPort && !hop.Keep && !hop.forged {
 		return append(dst, hop.raw...)
 	}
+	params := hop.raw[hop.params:hop.end]
 	dst = append(dst, hop.raw[:hop.params]...)
 	for len(params) > 0 {
 		p, rest, ok := NextParam(params)

@@ -1,6 +1,9 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // White space inside a header value is SP, HT and, in a fold, CR LF (RFC 3261 section 25.1, LWS). Read has made sure that
 // CR and LF stand nowhere else.
@@ -37,6 +40,8 @@ const (
 	classHost
 	classDigit
 	classUnreserved
+	classURI   // neither blank nor control, and none of <>"
+	classPlain // means nothing to NextElement
 )
 
 // classes of bytes by RFC 3261 section 25.1.
@@ -47,6 +52,14 @@ var classes = func() (t [256]byte) {
 			t[c] = classToken | classHost | classDigit | classUnreserved
 		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
 			t[c] = classToken | classHost | classUnreserved
+		}
+	}
+	for c := range 256 {
+		if c > ' ' && c != 0x7f && !strings.ContainsRune(`<>"`, rune(c)) {
+			t[c] |= classURI
+		}
+		if !strings.ContainsRune(`<>",`, rune(c)) {
+			t[c] |= classPlain
 		}
 	}
 	for _, c := range "-.!%*_+`'~" {
@@ -136,6 +149,9 @@ func quoted(b []byte) int {
 func NextElement(v []byte) (element, rest []byte, ok bool) {
 	angle := false
 	for i := 0; i < len(v); i++ {
+		if classes[v[i]]&classPlain != 0 {
+			continue
+		}
 		switch v[i] {
 		case '"':
 			n := quoted(v[i:])

@@ -11,6 +11,7 @@ type Via struct {
 	RPort     bool // an empty rport was sent: answer to the source port (RFC 3581 section 4)
 	Keep      bool // RFC 6223
 
+	forged bool   // a received was sent: that is the server's to say
 	raw    []byte // the header line that it stands in
 	params int    // where its parameters begin and end in raw
 	end    int
@@ -123,6 +124,8 @@ func (hop *Via) readParams(params []byte) bool {
 			hop.RPort = true
 		case EqualFold(p.Name, "keep"):
 			hop.Keep = true
+		case EqualFold(p.Name, "received"):
+			hop.forged = true
 		}
 		params = rest
 	}
