@@ -34,7 +34,7 @@ type worker struct {
 	gruu    cipher.Block // of temporary GRUUs
 	token   [aes.BlockSize]byte
 	scratch []byte
-	now     time.Time // of the message
+	now     time.Time // of the message; of all that one system call brought it is the same
 	date    []byte    // the second dated, as a Date header
 	dated   int64
 	proven  bool   // the source is known to receive what is sent to it
@@ -68,7 +68,9 @@ func known(method []byte) bool {
 
 // answer returns what to send back, nil for nothing. The result is good until the worker's next message.
 func (w *worker) answer(in *transport.Inbound) []byte {
-	w.now, w.ticket = w.s.cfg.Now(), 0
+	if w.ticket = 0; !w.later || w.now.IsZero() {
+		w.now = w.s.cfg.Now()
+	}
 	fault := w.msg.Read(in.Data, in.Framing)
 	m := &w.msg
 	switch {

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"bytes"
+	"hash/maphash"
 	"time"
 
 	"offhook/sip/location"
@@ -37,6 +38,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 	if f := w.readPath(); f.Bad() {
 		return w.refuseContacts(in, f)
 	}
+	w.mark()
 	w.adopt(in, account)
 	outcome, err := w.s.table.Register(account, &w.req)
 	switch outcome {
@@ -57,6 +59,7 @@ func (w *worker) register(in *transport.Inbound) []byte {
 // settle makes sure that no phone is told of a change that a kill could undo: one write for all that came together. What
 // is not answered because the log failed is asked again, and gets its 500 then.
 func (w *worker) settle() bool {
+	w.now = time.Time{} // what comes next comes later
 	if !w.changed {
 		return true
 	}
@@ -101,12 +104,24 @@ func (w *worker) request(in *transport.Inbound) {
 	r.Reset()
 	r.CallID, r.CSeq = m.Value(wire.CallID), m.CSeq
 	r.UserAgent = clip(m.Value(wire.UserAgent), 200)
-	r.Source, r.Local, r.Transport, r.Later = in.Source, in.Local, in.Transport, w.later
+	r.Source, r.Local, r.Transport, r.Now, r.Later = in.Source, in.Local, in.Transport, w.now.UnixMilli(), w.later
 	if in.Conn != nil {
 		r.Flow = in.Conn.ID
 	}
 	if m.Lists(wire.Supported, "gruu") {
 		r.GRUU = w.appendGRUU
+	}
+}
+
+// mark completes the contacts' marks with what the request says beside them.
+func (w *worker) mark() {
+	seed, r := w.s.recent.Seed, &w.req
+	said := maphash.Bytes(seed, r.CallID)*31 ^ maphash.Bytes(seed, r.UserAgent)*131
+	if len(r.Path) > 0 {
+		said ^= maphash.Bytes(seed, r.Path)
+	}
+	for i := range r.Contacts {
+		r.Contacts[i].Mark ^= said
 	}
 }
 

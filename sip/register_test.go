@@ -278,6 +278,7 @@ func item40Limits(t *testing.T, dial dialer) {
 		return strings.Join(out, ",")
 	}
 	expect(t, c.do(r.line, register{contact: many(0, 11)}), 403, "Too Many Contacts")
+	expect(t, c.do(r.line, register{contact: many(0, 24)}), 403, "Too Many Contacts") // more than are read
 	expect(t, c.do(r.line, register{contact: many(0, 6)}), 200, "")
 	expect(t, c.do(r.line, register{contact: many(6, 11)}), 403, "Too Many Contacts")
 	expect(t, c.do(r.line, register{contact: "<sip:" + strings.Repeat("x", 600) + "@192.0.2.1>"}), 400, "Too Long")

@@ -2,7 +2,8 @@ package digest
 
 import (
 	"crypto/subtle"
-	"strings"
+	"encoding/binary"
+	"encoding/hex"
 
 	"offhook/sip/wire"
 )
@@ -14,6 +15,7 @@ type Credentials struct {
 	NC        uint32
 	ncText    []byte
 	qop       []byte
+	algorithm []byte
 	Algorithm Algorithm
 	Session   bool // a -sess form
 }
@@ -36,36 +38,51 @@ func (c *Credentials) Read(v []byte) Outcome {
 	if len(v) < 7 || !wire.EqualFold(v[:6], "digest") || wire.IndexLWS(v[6:7]) != 0 {
 		return Unusable
 	}
-	algorithm := []byte("MD5") // RFC 7616 section 3.3: the default
-	fields := [...]struct {
-		name string
-		into *[]byte
-	}{
-		{"username", &c.Username}, {"realm", &c.Realm}, {"nonce", &c.Nonce}, {"uri", &c.URI}, {"response", &c.Response},
-		{"algorithm", &algorithm}, {"cnonce", &c.CNonce}, {"opaque", &c.Opaque}, {"qop", &c.qop}, {"nc", &c.ncText},
-	}
-	var seen [len(fields)]bool
 	for v = v[6:]; len(v) > 0; {
 		name, value, rest, ok := next(v)
 		if !ok {
 			return Malformed
 		}
-		v = rest
-		for i := range fields {
-			if !wire.EqualFold(name, fields[i].name) {
-				continue
-			}
-			if seen[i] {
+		if into := c.field(name); into != nil {
+			if *into != nil {
 				return Malformed
 			}
-			seen[i], *fields[i].into = true, value
-			break
+			*into = value
 		}
+		v = rest
 	}
-	if c.setAlgorithm(algorithm) && c.complete() {
+	if c.setAlgorithm(c.algorithm) && c.complete() {
 		return Usable
 	}
 	return Unusable
+}
+
+// field is where the value of a parameter goes, nil for those that mean nothing here.
+func (c *Credentials) field(name []byte) *[]byte {
+	is := func(want string) bool { return wire.EqualFold(name, want) }
+	switch {
+	case is("username"):
+		return &c.Username
+	case is("realm"):
+		return &c.Realm
+	case is("nonce"):
+		return &c.Nonce
+	case is("uri"):
+		return &c.URI
+	case is("response"):
+		return &c.Response
+	case is("algorithm"):
+		return &c.algorithm
+	case is("cnonce"):
+		return &c.CNonce
+	case is("opaque"):
+		return &c.Opaque
+	case is("qop"):
+		return &c.qop
+	case is("nc"):
+		return &c.ncText
+	}
+	return nil
 }
 
 // next reads name = value, and the comma after it if there is one.
@@ -90,6 +107,9 @@ func next(v []byte) (name, value, rest []byte, ok bool) {
 }
 
 func (c *Credentials) setAlgorithm(name []byte) bool {
+	if name == nil {
+		return true // MD5 is the default (RFC 7616 section 3.3)
+	}
 	if n := len(name) - len("-sess"); n > 0 && wire.EqualFold(name[n:], "-sess") {
 		c.Session, name = true, name[:n]
 	}
@@ -107,13 +127,11 @@ func (c *Credentials) complete() bool {
 	if len(c.ncText) != 8 || len(c.CNonce) == 0 || !wire.EqualFold(c.qop, "auth") {
 		return false
 	}
-	for _, d := range c.ncText {
-		i := strings.IndexByte("0123456789abcdef", d|0x20)
-		if i < 0 {
-			return false
-		}
-		c.NC = c.NC<<4 | uint32(i)
+	var nc [4]byte
+	if _, err := hex.Decode(nc[:], c.ncText); err != nil {
+		return false
 	}
+	c.NC = binary.BigEndian.Uint32(nc[:])
 	return len(c.Username) > 0 && len(c.Nonce) > 0 && len(c.Response) > 0
 }
 
@@ -139,8 +157,7 @@ func (c *Credentials) Expect(h *Hasher, ha1 *Hex, method []byte) Hex {
 	if c.Session { // A1 is H(user:realm:secret):nonce:cnonce
 		a1 = c.Algorithm.Sum(h.join(ha1.Bytes(), c.Nonce, c.CNonce))
 	}
-	a2 := c.Algorithm.Sum(h.join(method, c.URI))
-	return c.Algorithm.Sum(h.join(a1.Bytes(), c.Nonce, c.ncText, c.CNonce, c.qop, a2.Bytes()))
+	return c.Algorithm.Sum(h.join(a1.Bytes(), c.Nonce, c.ncText, c.CNonce, c.qop, h.HA2(c.Algorithm, method, c.URI).Bytes()))
 }
 
 // AppendInfo appends the Authentication-Info header that answers credentials which were right (RFC 7616 section 3.5): rspauth

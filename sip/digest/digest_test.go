@@ -89,6 +89,7 @@ func TestRead(t *testing.T) {
 		"no qop":           {strings.Replace(full, ",qop=auth", "", 1), Unusable},
 		"no nc":            {strings.Replace(full, ",nc=00000001", "", 1), Unusable},
 		"short nc":         {strings.Replace(full, "nc=00000001", "nc=1", 1), Unusable},
+		"nc of controls":   {strings.Replace(full, "nc=00000001", "nc=0000000\x11", 1), Unusable}, // which become digits when their case is folded
 		"basic":            {"Basic dTpw", Unusable},
 		"nothing":          {"", Unusable},
 		"algorithm":        {full + ",algorithm=SHA-1", Unusable},
@@ -120,7 +121,7 @@ func TestNonce(t *testing.T) {
 	source, realm := netip.MustParseAddr("192.0.2.1"), []byte("r")
 	made := func(at time.Time) []byte { return h.AppendNonce(nil, Nonce{At: at.UnixMilli(), Seq: 7}, realm, source) }
 	check := func(nonce []byte, realm string, from string) State {
-		_, state := h.CheckNonce(nonce, []byte(realm), netip.MustParseAddr(from), now.Add(-300*time.Second), now)
+		_, state := h.CheckNonce(nonce, []byte(realm), netip.MustParseAddr(from), now.Add(-300*time.Second), now, false)
 		return state
 	}
 	good := made(now)
@@ -149,7 +150,7 @@ func TestNonce(t *testing.T) {
 			t.Errorf("a nonce with another character at %d is accepted", i)
 		}
 	}
-	if _, state := NewHasher([]byte("other key")).CheckNonce(good, realm, source, now.Add(-time.Minute), now); state != Forged {
+	if _, state := NewHasher([]byte("other key")).CheckNonce(good, realm, source, now.Add(-time.Minute), now, false); state != Forged {
 		t.Error("a nonce made with another key is accepted")
 	}
 }
@@ -173,28 +174,70 @@ func TestItem53Window(t *testing.T) {
 		{n(2), 1, 15, true},
 		{n(1), 6, 16, true},
 	} {
-		if got := w.Accept(step.nonce, step.nc, step.mark); got != step.want {
+		if got := w.Accept(Use{Nonce: step.nonce, Count: step.nc, Mark: step.mark}, 0); got != step.want {
 			t.Errorf("step %d: %v, want %v", i, got, step.want)
 		}
 	}
 	for i := range int64(2 * Uses) {
-		if !w.Accept(n(10+i), 1, 1) {
+		if !w.Accept(Use{Nonce: n(10 + i), Proof: uint64(i), Count: 1, Mark: 1}, 0) {
 			t.Errorf("nonce %d is refused", 10+i)
 		}
 	}
 	if len(w.uses) > Uses {
 		t.Errorf("%d nonces are remembered", len(w.uses))
 	}
-	w.Accept(Nonce{At: 30, Seq: 1}, 1, 1)
-	if !w.Accept(Nonce{At: 30, Seq: 2}, 1, 1) {
+	if w.Knows(0) || !w.Knows(2*Uses-1) {
+		t.Error("a nonce that was pushed out is known, or one that is there is not")
+	}
+	w.Accept(Use{Nonce: Nonce{At: 30, Seq: 1}, Count: 1}, 0)
+	if !w.Accept(Use{Nonce: Nonce{At: 30, Seq: 2}, Count: 1}, 0) {
 		t.Error("of two nonces of one millisecond one is refused")
 	}
-	if w.Accept(n(1), 7, 17) || w.Accept(n(11), 2, 1) {
+	if w.Accept(Use{Nonce: n(1), Count: 7, Mark: 17}, 0) || w.Accept(Use{Nonce: n(11), Count: 2, Mark: 1}, 0) {
 		t.Error("a nonce that was forgotten is accepted again")
 	}
-	w.Forget(1000)
-	if len(w.uses) != 0 {
-		t.Error("stale nonces are still remembered")
+	if !w.Accept(Use{Nonce: n(2000), Count: 1}, 1000) || len(w.uses) != 1 {
+		t.Error("stale nonces are still remembered when another comes")
+	}
+}
+
+// TestKnownNonce: what was found right before is believed, but never longer than it lives.
+func TestKnownNonce(t *testing.T) {
+	h := NewHasher([]byte("key"))
+	now := time.Now()
+	at := func(at time.Time) []byte {
+		return NewHasher([]byte("other key")).AppendNonce(nil, Nonce{At: at.UnixMilli(), Seq: 7}, []byte("r"), netip.MustParseAddr("192.0.2.1"))
+	}
+	for name, tt := range map[string]struct {
+		nonce []byte
+		want  State
+	}{
+		"known":           {at(now), Fresh},
+		"known, too old":  {at(now.Add(-time.Hour)), Old},
+		"from the future": {at(now.Add(time.Hour)), Forged},
+		"cut off":         {at(now)[:NonceLen-1], Forged},
+		"no base64":       {append(at(now)[:NonceLen-1:NonceLen-1], '*'), Forged},
+	} {
+		if _, got := h.CheckNonce(tt.nonce, []byte("r"), netip.MustParseAddr("192.0.2.9"), now.Add(-time.Minute), now, true); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+// TestHA2OfAnother: what is kept of the last request is used for the same method, address and algorithm alone.
+func TestHA2OfAnother(t *testing.T) {
+	h := NewHasher([]byte("key"))
+	for _, a := range []Algorithm{MD5, SHA256} {
+		for _, method := range []string{"REGISTER", "SUBSCRIBE", ""} {
+			for _, uri := range []string{"sip:a.example", "sip:b.example", ""} {
+				for range 2 {
+					want := a.Sum([]byte(method + ":" + uri))
+					if got := h.HA2(a, []byte(method), []byte(uri)); *got != want {
+						t.Errorf("%v of %s:%s is %s, want %s", a, method, uri, got.Bytes(), want.Bytes())
+					}
+				}
+			}
+		}
 	}
 }
 

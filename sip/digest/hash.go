@@ -3,6 +3,7 @@
 package digest
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
@@ -50,8 +51,8 @@ func ByName(name string) (Algorithm, bool) {
 
 // Hex is a hash in lower-case hexadecimal, filled to Len.
 type Hex struct {
-	Text [64]byte
 	Len  int
+	Text [64]byte
 }
 
 // Bytes returns the digits.
@@ -84,6 +85,10 @@ type Hasher struct {
 	mac hash.Hash
 	buf []byte
 	sum [sha256.Size]byte
+
+	a2   []byte // that was hashed last, and ha2 of it: phones of a domain have the same
+	a2By Algorithm
+	ha2  Hex
 }
 
 // NewHasher returns a hasher whose HMACs use key.
@@ -98,6 +103,14 @@ const opaqueRaw = 6
 // tells nothing of either.
 func (h *Hasher) Opaque() []byte {
 	return base64.RawURLEncoding.AppendEncode(nil, h.HMAC([]byte("opaque"))[:opaqueRaw])
+}
+
+// HA2 is the hash of A2 (RFC 7616 section 3.4.3). It is good until the next call.
+func (h *Hasher) HA2(a Algorithm, method, uri []byte) *Hex {
+	if a2 := h.join(method, uri); h.ha2.Len == 0 || a != h.a2By || !bytes.Equal(a2, h.a2) {
+		h.a2, h.a2By, h.ha2 = append(h.a2[:0], a2...), a, a.Sum(a2)
+	}
+	return &h.ha2
 }
 
 // HMAC returns HMAC-SHA-256 over the parts, each followed by a NUL. The result is good until the next call.

@@ -55,8 +55,9 @@ var (
 	labelNonce  = []byte("nonce")
 )
 
-// CheckNonce reads a nonce. since is the earliest time that is still Fresh; one from the future is Forged.
-func (h *Hasher) CheckNonce(text, realm []byte, source netip.Addr, since, now time.Time) (Nonce, State) {
+// CheckNonce reads a nonce. since is the earliest time that is still Fresh; one from the future is Forged. known: the very
+// same text was found right for this realm and source before.
+func (h *Hasher) CheckNonce(text, realm []byte, source netip.Addr, since, now time.Time, known bool) (Nonce, State) {
 	var raw [nonceRaw]byte
 	if len(text) != NonceLen {
 		return Nonce{}, Forged
@@ -69,7 +70,7 @@ func (h *Hasher) CheckNonce(text, realm []byte, source netip.Addr, since, now ti
 	switch {
 	case n.At > now.UnixMilli()+1000:
 		return n, Forged
-	case equalMAC(h.HMAC(labelSource, raw[:nonceSigned], address[:], realm)[:nonceRaw-nonceSigned], raw[nonceSigned:]):
+	case known, equalMAC(h.HMAC(labelSource, raw[:nonceSigned], address[:], realm)[:nonceRaw-nonceSigned], raw[nonceSigned:]):
 		if n.At < since.UnixMilli() {
 			return n, Old
 		}

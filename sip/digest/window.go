@@ -14,50 +14,68 @@ const Uses = 8
 // Window remembers the nonce counts of one user (RFC 7616 section 3.4.5). It is written only after a right response, so
 // that nobody without the secret can fill it. The zero Window is empty.
 type Window struct {
-	uses  []use
-	floor Nonce // this one and those made before it may have been forgotten, and are never accepted again
+	uses  []Use
+	only  [1]Use // room for what a line on one phone has
+	floor Nonce  // this one and those made before it may have been forgotten, and are never accepted again
 }
 
-type use struct {
-	nonce Nonce
-	nc    uint32
-	mark  uint64 // of the request that had this count
+// Use is a nonce with the count that it was used with last.
+type Use struct {
+	Nonce Nonce
+	Proof uint64 // tells the nonce's text, realm and source from all others, see Knows
+	Count uint32 // nc
+	Mark  uint64 // of the request that had this count
+}
+
+// Knows reports whether a nonce with this proof was accepted: its MAC was right, and is not computed again.
+func (w *Window) Knows(proof uint64) bool {
+	for i := range w.uses {
+		if w.uses[i].Proof == proof {
+			return true
+		}
+	}
+	return false
 }
 
 // Accept reports whether a count may be used with a nonce: it must be higher than any before. The same request from the
-// same place once more is a retransmission and accepted again; anything else with a count that was used is a replay.
-func (w *Window) Accept(n Nonce, nc uint32, mark uint64) bool {
+// same place once more is a retransmission and accepted again; anything else with a count that was used is a replay. Nonces
+// older than since (Unix milliseconds) are stale by their own word: the caller has refused them, and they are forgotten.
+func (w *Window) Accept(u Use, since int64) bool {
 	for i := range w.uses {
-		u := &w.uses[i]
-		if u.nonce != n {
+		last := &w.uses[i]
+		if last.Nonce != u.Nonce {
 			continue
 		}
-		if nc <= u.nc {
-			return nc == u.nc && mark == u.mark
+		if u.Count <= last.Count {
+			return u.Count == last.Count && u.Mark == last.Mark
 		}
-		u.nc, u.mark = nc, mark
+		last.Count, last.Mark = u.Count, u.Mark
 		return true
 	}
-	if !w.floor.before(n) || nc == 0 {
+	if !w.floor.before(u.Nonce) || u.Count == 0 {
 		return false
 	}
-	w.remember(use{n, nc, mark})
+	w.forget(since)
+	w.remember(u)
 	return true
 }
 
-func (w *Window) remember(u use) {
+func (w *Window) remember(u Use) {
+	if w.uses == nil {
+		w.uses = w.only[:0]
+	}
 	if len(w.uses) < Uses {
 		w.uses = append(w.uses, u)
 		return
 	}
 	oldest := 0
 	for i := range w.uses {
-		if w.uses[i].nonce.before(w.uses[oldest].nonce) {
+		if w.uses[i].Nonce.before(w.uses[oldest].Nonce) {
 			oldest = i
 		}
 	}
-	if w.floor.before(w.uses[oldest].nonce) {
-		w.floor = w.uses[oldest].nonce
+	if w.floor.before(w.uses[oldest].Nonce) {
+		w.floor = w.uses[oldest].Nonce
 	}
 	w.uses[oldest] = u
 }
@@ -65,11 +83,10 @@ func (w *Window) remember(u use) {
 // before reports whether n was made before m.
 func (n Nonce) before(m Nonce) bool { return n.At < m.At || n.At == m.At && n.Seq < m.Seq }
 
-// Forget drops nonces older than since: they are stale by their own word.
-func (w *Window) Forget(since int64) {
+func (w *Window) forget(since int64) {
 	kept := w.uses[:0]
 	for _, u := range w.uses {
-		if u.nonce.At >= since {
+		if u.Nonce.At >= since {
 			kept = append(kept, u)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"offhook/sip/transport"
@@ -19,10 +20,13 @@ import (
 type Guard struct {
 	seed  maphash.Seed
 	mu    sync.Mutex
-	pairs [2048][4]pair
+	pairs [slots][4]pair
+	taken [slots / 64]atomic.Uint64 // a bit for each slot of pairs that ever held one: most do not, and are not looked into
 	users [1024]tally
 	nets  [1024]tally
 }
+
+const slots = 2048
 
 type pair struct {
 	key    uint64
@@ -60,6 +64,9 @@ func (g *Guard) keys(source netip.AddrPort, user []byte) (pairKey, userKey, netK
 // only then is there anything for Passed to forget.
 func (g *Guard) Slowed(source netip.AddrPort, user []byte, now time.Time) (slowed, known bool) {
 	key, _, _ := g.keys(source, user)
+	if n := slotOf(key); g.taken[n/64].Load()>>(n%64)&1 == 0 {
+		return false, false
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i := range g.slot(key) {
@@ -70,7 +77,9 @@ func (g *Guard) Slowed(source netip.AddrPort, user []byte, now time.Time) (slowe
 	return false, false
 }
 
-func (g *Guard) slot(key uint64) *[4]pair { return &g.pairs[key>>1%uint64(len(g.pairs))] }
+func slotOf(key uint64) uint64 { return key >> 1 % slots }
+
+func (g *Guard) slot(key uint64) *[4]pair { return &g.pairs[slotOf(key)] }
 
 // Failed counts a wrong answer and returns how many the pair has given in a row.
 func (g *Guard) Failed(source netip.AddrPort, user []byte, now time.Time) uint32 {
@@ -110,6 +119,8 @@ func (g *Guard) find(key uint64, now time.Time) *pair {
 		}
 	}
 	*oldest = pair{key: key}
+	n := slotOf(key)
+	g.taken[n/64].Or(1 << (n % 64))
 	return oldest
 }
 

@@ -1,6 +1,7 @@
 package location
 
 import (
+	"bytes"
 	"net/netip"
 	"sync"
 
@@ -8,33 +9,50 @@ import (
 	"offhook/sip/digest"
 )
 
-// Account is a line as the registrar sees it.
+// Account is a line as the registrar sees it. Of a big fleet, nothing of an account is in the processor's cache when its
+// phone comes back: what a refresh reads stands together, here and in few other places.
 type Account struct {
 	LineID string
 
 	mu         sync.Mutex
-	number     string // user part of the address of record
-	domain     string
-	username   string // of the digest
-	secret     fleet.Secret
-	generation uint64 // changes with the credentials
 	gone       bool   // the line was deleted
-	ha1        []ha1
-	window     digest.Window
-	bindings   []*Binding
+	watched    bool   // refreshes are news, too
+	dirty      bool   // waits to be gathered
+	id, number []byte // LineID again, and the user part of the address of record; both stand in text
+	text       [48]byte
+	domain     string
+	generation uint64     // changes with the credentials
+	passed     int64      // when credentials were last right, and
+	failed     int64      // when they were last wrong
 	others     *elsewhere // nil while there is nothing to know
-	epoch      uint64     // changes with what makes bindings void
-	dirty      bool       // waits to be gathered
-	ticket     uint64     // its number in that queue, or what it was the last time
-	watched    bool       // refreshes are news, too
-	failed     int64      // when credentials were last wrong, and
-	passed     int64      // when they were last right
+	bindings   []*Binding
+	only       [1]*Binding // room for the one that most accounts have
+	window     digest.Window
+	ha1        []ha1
+	own        [1]ha1 // room for the one that most phones use
+
+	username string // of the digest
+	secret   fleet.Secret
+	epoch    uint64 // changes with what makes bindings void
+	ticket   uint64 // its number in the queue of those that wait to be gathered, or what it was the last time
 }
 
 type ha1 struct {
 	realm     string
 	algorithm digest.Algorithm
 	hex       digest.Hex
+}
+
+func newAccount(lineID string) *Account {
+	a := &Account{LineID: lineID}
+	a.write(lineID, "")
+	return a
+}
+
+// write lays the texts side by side.
+func (a *Account) write(id, number string) {
+	text := append(append(a.text[:0], id...), number...)
+	a.id, a.number = text[:len(id)], text[len(id):]
 }
 
 // AOR is the address of record in its canonical form.
@@ -44,7 +62,7 @@ func (a *Account) AOR() string {
 	return a.aor()
 }
 
-func (a *Account) aor() string { return "sip:" + a.number + "@" + a.domain }
+func (a *Account) aor() string { return "sip:" + string(a.number) + "@" + a.domain }
 
 // Holds reports whether a binding was made from exactly this address and port. A nil account holds none.
 func (a *Account) Holds(source netip.AddrPort, now int64) bool {
@@ -66,7 +84,7 @@ func (a *Account) Holds(source netip.AddrPort, now int64) bool {
 func (a *Account) Owns(user, host []byte) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return string(user) == a.number && (host == nil || string(host) == a.domain)
+	return bytes.Equal(user, a.number) && (host == nil || string(host) == a.domain)
 }
 
 // Registered reports whether anything is bound.
@@ -96,6 +114,9 @@ func (a *Account) HA1(alg digest.Algorithm, realm []byte) digest.Hex {
 	if string(realm) != a.domain { // the domain's name is shared by all accounts: no copy for each, and it stays in the cache
 		h.realm = string(realm)
 	}
+	if a.ha1 == nil {
+		a.ha1 = a.own[:0]
+	}
 	if len(a.ha1) < 2*digest.Algorithms { // the realms are domains of ours: few, but not bounded by this code
 		a.ha1 = append(a.ha1, h)
 	}
@@ -116,13 +137,22 @@ func (a *Account) Watch(on bool) {
 	a.watched = on
 }
 
-// Accept takes a nonce count that came with a right response, see digest.Window. since is the age at which nonces are
-// stale anyway.
-func (a *Account) Accept(n digest.Nonce, nc uint32, mark uint64, since, now int64) bool {
+// Knows reports whether a nonce was accepted before, see digest.Window. A nil account knows none.
+func (a *Account) Knows(proof uint64) bool {
+	if a == nil {
+		return false
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.window.Forget(since)
-	if !a.window.Accept(n, nc, mark) {
+	return a.window.Knows(proof)
+}
+
+// Accept takes a nonce count that came with a right response, see digest.Window. since is the age at which nonces are
+// stale anyway; both times are Unix milliseconds.
+func (a *Account) Accept(u digest.Use, since, now int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.window.Accept(u, since) {
 		return false
 	}
 	a.passed = now
@@ -149,13 +179,24 @@ func (a *Account) Failing() int64 {
 // set takes a line's values over and reports whether the address of record or the credentials changed.
 func (a *Account) set(l fleet.Line, domain string) (changed bool) {
 	generation := generationOf(l)
-	changed = a.number != l.Number || a.domain != domain || a.generation != generation
+	changed = string(a.number) != l.Number || a.domain != domain || a.generation != generation
 	if a.generation != generation {
 		a.ha1, a.window = nil, digest.Window{}
 	}
-	a.number, a.domain, a.username, a.secret, a.generation = l.Number, domain, l.AuthUsername, l.Secret, generation
+	if changed {
+		a.domain, a.username, a.secret, a.generation = domain, l.AuthUsername, l.Secret, generation
+		a.write(l.ID, l.Number)
+	}
 	a.epoch = epochOf(generation, l.Number, domain)
 	return changed
+}
+
+// add binds one more.
+func (a *Account) add(b *Binding) {
+	if a.bindings == nil {
+		a.bindings = a.only[:0]
+	}
+	a.bindings = append(a.bindings, b)
 }
 
 // generationOf must be the same after a restart, and must tell nothing of the secret.

@@ -45,8 +45,7 @@ func (b *Binding) texts() [numTexts]*string {
 
 const numTexts = 6
 
-// keep copies the texts into one piece of memory: each refresh reads them all, and of a big fleet none is in the
-// processor's cache.
+// keep copies the texts into one piece of memory.
 func (b *Binding) keep(texts [numTexts][]byte) {
 	var all strings.Builder
 	size := 0
@@ -73,13 +72,20 @@ func (b *Binding) outbound() bool { return b.RegID != 0 && b.Instance != "" }
 
 // appendContact writes a Contact line with what is left of its time.
 func (b *Binding) appendContact(dst []byte, now int64, gruu func([]byte, *Binding) []byte) []byte {
-	dst = append(append(dst, "Contact: <"...), b.Contact...)
-	dst = strconv.AppendInt(append(dst, ">;expires="...), b.remaining(now), 10)
-	dst = append(dst, b.Params...)
+	dst = appendContact(dst, b.Contact, b.Params, b.remaining(now))
 	if gruu != nil && b.Instance != "" {
-		dst = gruu(dst, b)
+		dst = gruu(dst[:len(dst)-len(crlf)], b)
+		dst = append(dst, crlf...)
 	}
-	return append(dst, "\r\n"...)
+	return dst
+}
+
+const crlf = "\r\n"
+
+func appendContact[T string | []byte](dst []byte, uri, params T, expires int64) []byte {
+	dst = append(append(dst, "Contact: <"...), uri...)
+	dst = strconv.AppendInt(append(dst, ">;expires="...), expires, 10)
+	return append(append(dst, params...), crlf...)
 }
 
 func (b *Binding) registration(a *Account, node string) fleet.Registration {

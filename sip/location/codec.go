@@ -19,9 +19,10 @@ const (
 
 type record struct{ buf []byte }
 
-func (r *record) begin(lineID string) {
+func (r *record) begin(a *Account) {
 	r.buf = append(r.buf[:0], 1) // version
-	r.text(lineID)
+	r.number(uint64(len(a.id)))
+	r.buf = append(r.buf, a.id...)
 }
 
 func (r *record) text(s string) {
@@ -183,7 +184,7 @@ func (a *Account) replaySet(b *Binding) {
 		*old = *b
 		return
 	}
-	a.bindings = append(a.bindings, b)
+	a.add(b)
 }
 
 // finishReplay drops what ran out, or what credentials made that were changed before the log could be told, and counts

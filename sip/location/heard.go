@@ -17,7 +17,7 @@ func (t *Table) shared(lineID string) *Account {
 		a = t.sharing.early[lineID]
 	}
 	if a == nil {
-		a = &Account{LineID: lineID}
+		a = newAccount(lineID)
 		t.sharing.early[lineID] = a
 	}
 	a.mu.Lock()
@@ -31,7 +31,7 @@ func (t *Table) adopt(lineID string) *Account {
 		delete(t.sharing.early, lineID)
 		return a
 	}
-	return &Account{LineID: lineID}
+	return newAccount(lineID)
 }
 
 // Heard applies what a node told, in the order in which all nodes were told. The error says that one of the ops could not
@@ -137,7 +137,7 @@ func (a *Account) byKey(key string) *Binding {
 // evict drops a binding of a locked account because of what another node was told by the phone.
 func (t *Table) evict(a *Account, b *Binding, removed bool) {
 	var rec record
-	rec.begin(a.LineID)
+	rec.begin(a)
 	rec.remove(b.ID)
 	_ = t.append(rec.buf) // without it, the binding is back after a restart, until the other node is heard again
 	a.bindings = slices.DeleteFunc(a.bindings, func(o *Binding) bool { return o == b })

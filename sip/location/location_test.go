@@ -1,6 +1,7 @@
 package location
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"offhook/provisioning/fleet"
+	"offhook/sip/wire"
 )
 
 // memory is a journal for one test.
@@ -113,6 +115,56 @@ func TestUnloggedChangesNothing(t *testing.T) {
 	}
 	if !table.failing.Load() {
 		t.Error("nobody knows that the log has failed")
+	}
+}
+
+// TestMark: what a phone says again word for word is a refresh, wherever it says the same from; no mark says nothing.
+func TestMark(t *testing.T) {
+	said := func(cseq uint32, mark uint64, change func(*Request)) *Request {
+		r := request("sip:a@h", cseq, 600)
+		r.Contacts[0].Mark = mark
+		change(r)
+		return r
+	}
+	for name, tt := range map[string]struct {
+		mark   uint64
+		change func(*Request)
+		want   string
+	}{
+		"the same":              {7, func(*Request) {}, "refreshed"},
+		"the same, for shorter": {7, func(r *Request) { r.Contacts[0].Expires = 60 }, "shortened"},
+		"from elsewhere":        {7, func(r *Request) { r.Source = netip.MustParseAddrPort("192.0.2.1:5061") }, "replaced"},
+		"over another flow":     {7, func(r *Request) { r.Transport, r.Flow = wire.TCP, 3 }, "replaced"},
+		"as a flow":             {7, func(r *Request) { r.Contacts[0].RegID = 1 }, "created"},
+		"otherwise":             {8, func(r *Request) { r.UserAgent = []byte("Desk T46 66.86.0.1") }, "replaced"},
+		"unmarked, the same":    {0, func(*Request) {}, "refreshed"},
+		"unmarked, otherwise":   {0, func(r *Request) { r.CallID = []byte("another") }, "replaced"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, lines := newStore(t, 1)
+			var kinds []string
+			table, err := Open(filepath.Join(t.TempDir(), "log"), s, time.Now, func(c Change) { kinds = append(kinds, c.Kind) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := uint64(7)
+			if tt.mark == 0 {
+				first = 0
+			}
+			register(t, table, lines[0], said(1, first, func(*Request) {}), Done)
+			table.Line(lines[0].ID).Watch(true)
+			again := said(2, tt.mark, tt.change)
+			register(t, table, lines[0], again, Done)
+			if len(kinds) != 2 || kinds[1] != tt.want {
+				t.Errorf("the changes are %q, want the second to be %s", kinds, tt.want)
+			}
+			if all := table.Bindings(lines[0].ID); all[len(all)-1].UserAgent != string(again.UserAgent) || all[len(all)-1].CallID != string(again.CallID) {
+				t.Errorf("kept is %+v, said was %s, %s", all, again.UserAgent, again.CallID)
+			}
+			if !bytes.Contains(again.Out, []byte("Contact: <sip:a@h>;expires=")) || !bytes.Contains(again.Out, again.Contacts[0].Params) {
+				t.Errorf("the answer lists %q", again.Out)
+			}
+		})
 	}
 }
 
@@ -246,23 +298,23 @@ func TestMemory(t *testing.T) {
 
 func FuzzReplay(f *testing.F) {
 	var rec record
-	rec.begin("lin_x")
+	rec.begin(newAccount("lin_x"))
 	rec.set(&Binding{ID: 7, Contact: "sip:a@h", Source: netip.MustParseAddrPort("[2001:db8::1]:5060"), Expires: 1})
 	rec.refresh(7, 2, 3, 4, 5)
 	rec.remove(7)
 	f.Add(rec.buf)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		table := &Table{lines: map[string]*Account{"lin_x": {LineID: "lin_x"}}}
+		table := &Table{lines: map[string]*Account{"lin_x": newAccount("lin_x")}}
 		if table.replay(data) != nil {
 			return
 		}
 		var again record
-		again.begin("lin_x")
+		again.begin(newAccount("lin_x"))
 		a := table.lines["lin_x"]
 		for _, b := range a.bindings {
 			again.set(b)
 		}
-		second := &Table{lines: map[string]*Account{"lin_x": {LineID: "lin_x"}}}
+		second := &Table{lines: map[string]*Account{"lin_x": newAccount("lin_x")}}
 		if err := second.replay(again.buf); err != nil {
 			t.Fatalf("what was read cannot be written and read again: %v", err)
 		}

@@ -17,7 +17,10 @@ type Contact struct {
 	Instance []byte
 	RegID    uint32
 	Expires  int64 // granted seconds; 0 removes
-	Mark     uint64
+
+	// Mark is a hash, with a seed that nobody knows, of all that the request says of this contact and the phone: where it is
+	// that of the request before, nothing else is compared, and the texts that are kept need not be fetched. 0: none.
+	Mark uint64
 }
 
 // Request is a REGISTER that was found right: authenticated, authorised, in form. It is made once and used again and again.
@@ -32,6 +35,7 @@ type Request struct {
 	Local     netip.Addr
 	Transport wire.Transport
 	Flow      uint64
+	Now       int64                                                   // when it came, in Unix milliseconds; 0: now
 	Later     bool                                                    // the caller calls Settle before it answers, so that many requests share one write to the log
 	GRUU      func(dst []byte, aor, lineID string, b *Binding) []byte // appends parameters to a Contact of the answer; nil for none
 
@@ -46,7 +50,7 @@ type Request struct {
 // Reset makes r ready for another request.
 func (r *Request) Reset() {
 	r.Contacts, r.All, r.CallID, r.CSeq, r.Path, r.UserAgent = r.store[:0], false, nil, 0, nil, nil
-	r.Source, r.Local, r.Transport, r.Flow, r.Later, r.GRUU = netip.AddrPort{}, netip.Addr{}, wire.UDP, 0, false, nil
+	r.Source, r.Local, r.Transport, r.Flow, r.Now, r.Later, r.GRUU = netip.AddrPort{}, netip.Addr{}, wire.UDP, 0, 0, false, nil
 	r.Out, r.Ticket, r.ops = r.Out[:0], 0, r.ops[:0]
 }
 
@@ -74,7 +78,10 @@ const (
 // Register makes all changes of a request or none (RFC 3261 section 10.3 steps 6 to 8), logs them, and lists the bindings
 // that there are then. A request without contacts only lists.
 func (t *Table) Register(a *Account, r *Request) (Outcome, error) {
-	now := t.now().UnixMilli()
+	now := r.Now
+	if now == 0 {
+		now = t.now().UnixMilli()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.gone {
@@ -108,9 +115,23 @@ func (t *Table) list(a *Account, r *Request, now int64) {
 		gruu = func(dst []byte, b *Binding) []byte { return r.GRUU(dst, a.aor(), a.LineID, b) }
 	}
 	for _, b := range a.bindings {
+		if c := r.refreshed(b); c != nil && gruu == nil {
+			r.Out = appendContact(r.Out, c.URI, c.Params, b.remaining(now))
+			continue
+		}
 		r.Out = b.appendContact(r.Out, now, gruu)
 	}
 	t.rows(a, now, func(row *row) { r.Out = row.appendContact(r.Out, now, gruu) })
+}
+
+// refreshed returns the contact that has refreshed a binding and says the same as the binding: it is at hand.
+func (r *Request) refreshed(b *Binding) *Contact {
+	for i := range r.ops {
+		if o := &r.ops[i]; o.old == b && o.next == nil && o.contact != nil {
+			return o.contact
+		}
+	}
+	return nil
 }
 
 // retransmitted is how long an equal CSeq may be the same request again: 64*T1 (RFC 3261 section 17.2.2).
@@ -143,7 +164,7 @@ func (t *Table) plan(a *Account, r *Request, now int64) Outcome {
 			r.ops = append(r.ops, op{contact: c})
 			count++
 			continue
-		case old.CallID != string(r.CallID) || r.CSeq > old.CSeq:
+		case r.CSeq > old.CSeq || old.CallID != string(r.CallID):
 		case held != nil && r.CSeq == old.CSeq: // sent again to another node because the first did not answer
 		case r.CSeq == old.CSeq && c.Mark == old.mark && now-old.Refreshed < retransmitted:
 			continue
@@ -208,10 +229,18 @@ func (a *Account) find(c *Contact) *Binding {
 }
 
 func (b *Binding) isAbout(c *Contact) bool {
+	if b.saidBy(c) {
+		return true
+	}
 	if c.RegID != 0 {
 		return b.RegID == c.RegID && b.Instance == string(c.Instance)
 	}
 	return !b.outbound() && (b.Contact == string(c.URI) || wire.SameURI([]byte(b.Contact), c.URI))
+}
+
+// saidBy reports whether the phone says of a contact what it said the last time.
+func (b *Binding) saidBy(c *Contact) bool {
+	return c.Mark != 0 && b.mark == c.Mark && b.RegID == c.RegID
 }
 
 // findRow returns what another node holds of a contact, unless r is about that already.
@@ -232,7 +261,7 @@ func (t *Table) apply(a *Account, r *Request, now int64) error {
 		}
 		return nil
 	}
-	r.rec.begin(a.LineID)
+	r.rec.begin(a)
 	for i := range r.ops {
 		o := &r.ops[i]
 		switch {
@@ -263,9 +292,9 @@ func (t *Table) write(r *Request) error {
 
 // same reports whether nothing but times and CSeq changes.
 func (b *Binding) same(r *Request, c *Contact, generation uint64) bool {
-	return b.generation == generation && b.Contact == string(c.URI) && b.Params == string(c.Params) && b.CallID == string(r.CallID) &&
-		b.Source == r.Source && b.Flow == r.Flow && b.Transport == r.Transport && b.Local == r.Local && b.Path == string(r.Path) &&
-		b.UserAgent == string(r.UserAgent) && b.RegID == c.RegID && b.Instance == string(c.Instance)
+	return b.generation == generation && b.Source == r.Source && b.Flow == r.Flow && b.Transport == r.Transport && b.Local == r.Local &&
+		(b.saidBy(c) || b.Contact == string(c.URI) && b.Params == string(c.Params) && b.CallID == string(r.CallID) &&
+			b.Path == string(r.Path) && b.UserAgent == string(r.UserAgent) && b.RegID == c.RegID && b.Instance == string(c.Instance))
 }
 
 // newBinding makes what is new, or takes the place of an older binding and keeps its identity.
@@ -318,7 +347,7 @@ func (t *Table) take(a *Account, r *Request, o *op, now int64) {
 		t.unregister(a, r, o.old, now)
 		t.changed(a.change("unregistered", o.old))
 	case o.old == nil:
-		a.bindings = append(a.bindings, o.next)
+		a.add(o.next)
 		t.live.Add(1)
 		t.news(a, "created", o.next)
 	default:
@@ -334,7 +363,7 @@ func (t *Table) FlowClosed(a *Account, flow uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var rec record
-	rec.begin(a.LineID)
+	rec.begin(a)
 	kept := a.bindings[:0:0]
 	for _, b := range a.bindings {
 		switch {

@@ -337,7 +337,7 @@ func (t *Table) Gone(nodes map[string]bool) { t.sharing.gone.Store(&nodes) }
 func (t *Table) takeRow(a *Account, r *Request, o *op, now int64) {
 	a.dropRow(o.row.key)
 	if o.contact != nil {
-		a.bindings = append(a.bindings, o.next)
+		a.add(o.next)
 		t.live.Add(1)
 		t.news(a, "created", o.next)
 	}

@@ -188,7 +188,7 @@ func TestNewsOfALineToCome(t *testing.T) {
 // byNumber is the account of a number.
 func (t *Table) byNumber(number string) (found *Account) {
 	_ = t.each(func(a *Account) error {
-		if a.number == number {
+		if string(a.number) == number {
 			found = a
 		}
 		return nil

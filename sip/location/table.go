@@ -19,7 +19,7 @@ const shards = 64
 // Table holds the accounts of every line in the store and follows it.
 type Table struct {
 	shards  [shards]shard // by auth user name: the one look-up of every REGISTER
-	seed    maphash.Seed
+	seeds   [2]maphash.Seed
 	log     *sightlog.Log
 	now     func() time.Time
 	changed func(Change)
@@ -40,8 +40,18 @@ type Table struct {
 
 type shard struct {
 	mu     sync.RWMutex
-	byAuth map[string]*Account
+	byAuth map[fingerprint]*Account
 }
+
+// fingerprint stands for a digest's user name, with seeds that nobody knows: two names that share one do not occur. The name
+// itself would be one place in memory more that each REGISTER has to fetch.
+type fingerprint [2]uint64
+
+func (t *Table) fingerprint(username []byte) fingerprint {
+	return fingerprint{maphash.Bytes(t.seeds[0], username), maphash.Bytes(t.seeds[1], username)}
+}
+
+func (t *Table) shardOf(f fingerprint) *shard { return &t.shards[f[0]%shards] }
 
 // Change is what happened to a binding.
 type Change struct {
@@ -55,11 +65,11 @@ type Change struct {
 
 // Registration is the binding as others see it.
 func (c *Change) Registration() fleet.Registration {
-	return c.Binding.registration(&Account{LineID: c.LineID, number: c.Number, domain: c.Domain}, c.Node)
+	return c.Binding.registration(&Account{LineID: c.LineID, number: []byte(c.Number), domain: c.Domain}, c.Node)
 }
 
 func (a *Account) change(kind string, b *Binding) Change {
-	return Change{Kind: kind, LineID: a.LineID, Number: a.number, Domain: a.domain, Binding: *b}
+	return Change{Kind: kind, LineID: a.LineID, Number: string(a.number), Domain: a.domain, Binding: *b}
 }
 
 // changeOf is a change of what another node holds.
@@ -75,9 +85,9 @@ func Open(path string, store *fleet.Store, now func() time.Time, changed func(Ch
 	if changed == nil {
 		changed = func(Change) {}
 	}
-	t := &Table{seed: maphash.MakeSeed(), now: now, changed: changed, lines: map[string]*Account{}, domains: map[string]fleet.Domain{}}
+	t := &Table{seeds: [...]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, now: now, changed: changed, lines: map[string]*Account{}, domains: map[string]fleet.Domain{}}
 	for i := range t.shards {
-		t.shards[i].byAuth = map[string]*Account{}
+		t.shards[i].byAuth = map[fingerprint]*Account{}
 	}
 	ready := make(chan struct{})
 	t.stop = store.Watch(func(changes []fleet.Change) {
@@ -136,10 +146,11 @@ func (t *Table) Oldest() string { return *t.oldest.Load() }
 
 // Find returns the account of a digest user, nil if there is none.
 func (t *Table) Find(username []byte) *Account {
-	s := &t.shards[maphash.Bytes(t.seed, username)%shards]
+	f := t.fingerprint(username)
+	s := t.shardOf(f)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.byAuth[string(username)]
+	return s.byAuth[f]
 }
 
 // Line returns the account of a line, nil if there is none.
@@ -150,14 +161,15 @@ func (t *Table) Line(id string) *Account {
 }
 
 func (t *Table) index(username string, a *Account) {
-	s := &t.shards[maphash.String(t.seed, username)%shards]
+	f := t.fingerprint([]byte(username))
+	s := t.shardOf(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a == nil {
-		delete(s.byAuth, username)
+		delete(s.byAuth, f)
 		return
 	}
-	s.byAuth[username] = a
+	s.byAuth[f] = a
 }
 
 // follow applies what was written to the store.
@@ -240,7 +252,7 @@ func (t *Table) clear(a *Account) {
 		return
 	}
 	var rec record
-	rec.begin(a.LineID)
+	rec.begin(a)
 	for _, b := range a.bindings {
 		rec.remove(b.ID)
 	}
@@ -380,7 +392,7 @@ func (t *Table) Compact() error {
 			if len(a.bindings) == 0 {
 				return nil
 			}
-			rec.begin(a.LineID)
+			rec.begin(a)
 			for _, b := range a.bindings {
 				rec.set(b)
 			}
