@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -466,6 +467,7 @@ func FuzzReadFlow(f *testing.F) {
 	f.Add(written)
 	f.Add(flowToken{key: strings.Repeat("\x00", flowKey), remote: netip.MustParseAddrPort("192.0.2.1:1")}.append(nil, digest.NewHasher([]byte("another"))))
 	f.Add([]byte(flowPrefix))
+	f.Add(slices.Insert(slices.Clone(written), len(written)/2, '\r'))
 	f.Fuzz(func(t *testing.T, user []byte) {
 		got, ok := readFlow(user, h)
 		if ok != (string(user) == string(written)) {
