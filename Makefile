@@ -25,6 +25,7 @@ run: build ## Build and serve, with everything kept under ./data.
 .PHONY: test
 test: peers check ## Everything that CI runs: style, generated files, and every test against real peers.
 	$(GO) test -race -shuffle=on -timeout 14m ./...
+	@echo "every benchmark, once:"; out=$$($(GO) test -run '^$$' -bench . -benchtime 1x ./... 2>&1) || { echo "$$out" >&2; exit 1; }
 	@echo; echo "Identification over real requests, and the requirement rows with their tests:"
 	@$(GO) test -count=1 -v -run '^(TestCases|TestRequirementRows|TestConformance)$$' ./provisioning/family ./admin ./sip | grep -vE '^(=== |--- |PASS|ok)'
 

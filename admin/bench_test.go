@@ -28,7 +28,7 @@ func benchAPI(b *testing.B) (*api, context.Context) {
 		_, err := tx.PutDomain(fleet.Domain{Name: "example.test", Plan: fleet.NumberingPlan{Ranges: []fleet.Range{{From: "100000", To: "999999"}}}})
 		return err
 	})
-	a := &api{Config: Config{Store: store, Sightings: fleet.NewSightings(), Catalog: family.NewLive(c), Key: fleet.NewSecret(adminKey), Now: clock.Now, Rand: rand.Reader},
+	a := &api{Config: Config{Store: store, Sightings: fleet.NewSightings(), Catalog: family.NewLive(c), Key: fleet.NewSecret(adminKey), RequestKey: fleet.NewSecret("request key"), Now: clock.Now, Rand: rand.Reader},
 		log: slog.New(slog.DiscardHandler), hash: newHasher(rand.Reader), snaps: store.Snap}
 	a.Log = a.log
 	return a, context.WithValue(b.Context(), keyCaller, caller{name: "bench", scopes: []string{everything}})
@@ -46,6 +46,7 @@ func BenchmarkCreateUser(b *testing.B) {
 		i++
 		r := httptest.NewRequest("POST", "/v1/users", strings.NewReader(fmt.Sprintf(`{"first_name":"U","deskphone":{"new":{"mac_address":"02ac3e%06x"}}}`, i)))
 		r.Header.Set("Authorization", "Bearer "+adminKey)
+		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		if w.Code != 201 {

@@ -216,7 +216,7 @@ func (r *report) goals() []target {
 		{what: "CPU per refresh, of Kamailio's", seen: ofKamailio, max: 0.33},
 		{what: "CPU per refresh, of the echo's", seen: ofEcho, max: 3},
 		{what: "CPU per new binding, of Kamailio's", seen: anew, max: 0.6},
-		{what: "bytes per binding", seen: float64(median(r.grown[settledName])), max: 1024},
+		{what: "growth of the process per new binding, bytes", seen: float64(median(r.grown[settledName])), max: 1024},
 		{what: fmt.Sprintf("lost in the %d phases where Kamailio lost none", phases), seen: float64(lost), unjudged: phases == 0},
 	}
 }
