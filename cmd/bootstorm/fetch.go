@@ -34,6 +34,7 @@ type answer struct {
 // httpFetcher asks as phones do: no credentials unless the base address has some, no compression.
 type httpFetcher struct {
 	base   *url.URL
+	own    map[string]bool // addresses of this machine, if base is on it: a server here may tell phones any of them
 	client *http.Client
 }
 
@@ -51,7 +52,7 @@ func newHTTPFetcher(base string, timeout time.Duration, keepAlive, insecure bool
 		MaxIdleConnsPerHost: 64,
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: insecure},
 	}
-	f := &httpFetcher{base: u, client: &http.Client{Transport: transport, Timeout: timeout}}
+	f := &httpFetcher{base: u, own: ownAddresses(u.Hostname()), client: &http.Client{Transport: transport, Timeout: timeout}}
 	f.client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		if len(via) > 3 {
 			return errors.New("more than three redirects")
@@ -63,8 +64,27 @@ func newHTTPFetcher(base string, timeout time.Duration, keepAlive, insecure bool
 
 func (f *httpFetcher) proto() string { return "http" }
 
-// here refuses every host but the one that was given: a storm must not blow elsewhere because a file says so.
+// ownAddresses are this machine's addresses if host is this machine, else nil.
+func ownAddresses(host string) map[string]bool {
+	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+		return nil
+	}
+	all, _ := net.InterfaceAddrs() // without them, there is one address less to be known by
+	own := map[string]bool{}
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok {
+			own[n.IP.String()] = true
+		}
+	}
+	return own
+}
+
+// here refuses every host but the one that was given: a storm must not blow elsewhere because a file says so. Another
+// address of the same machine is asked at the one that was given.
 func (f *httpFetcher) here(u *url.URL) error {
+	if f.own[u.Hostname()] && u.Port() == f.base.Port() {
+		u.Host = f.base.Host
+	}
 	if !strings.EqualFold(u.Host, f.base.Host) {
 		return fmt.Errorf("the server sends phones to %s; only %s is asked", u.Host, f.base.Host)
 	}
