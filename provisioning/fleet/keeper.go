@@ -15,7 +15,7 @@ import (
 
 const (
 	keepEvery   = time.Second // how much kill -9 may cost
-	keepChunk   = 64 << 10    // bytes of records in one write, or a little more
+	keepChunk   = 256         // records in one write
 	compactFrom = 8 << 20     // bytes that a log may grow before it is compacted, at least
 )
 
@@ -25,15 +25,12 @@ type keeper struct {
 	mu       sync.Mutex // one flush at a time
 	snapshot int64      // bytes of the last compaction
 	err      error      // of the last flush
-	text     []byte     // records under way,
-	recs     [][]byte   // and where each begins
 	closing  sync.Once
 	stop     chan struct{}
 	stopped  chan struct{}
 }
 
-// logged is one record of the log: what is known now of one device or one waiting phone. The last one counts. Of those
-// that are about devices, seen.record makes the same.
+// logged is one record of the log: what is known now of one device or one waiting phone. The last one counts.
 type logged struct {
 	Device  *Sighting `json:"d,omitempty"`
 	Forgot  string    `json:"f,omitempty"`
@@ -190,17 +187,17 @@ func (s *Sightings) putBack(devices []*seen, macs []MAC) {
 }
 
 func (s *Sightings) writeAll(devices []*seen, macs []MAC) error {
-	k := s.keeper
-	for i, d := range devices {
-		from := len(k.text)
-		k.text = s.appendRecord(k.text, d)
-		k.recs = append(k.recs, k.text[from:])
-		if len(k.text) < keepChunk && i < len(devices)-1 {
-			continue
+	var recs [][]byte
+	for some := range slices.Chunk(devices, keepChunk) {
+		recs = recs[:0]
+		for _, d := range some {
+			rec, err := s.record(d)
+			if err != nil {
+				return err
+			}
+			recs = append(recs, rec)
 		}
-		err := k.log.Append(k.recs...)
-		k.text, k.recs = k.text[:0], k.recs[:0]
-		if err != nil {
+		if err := s.keeper.log.Append(recs...); err != nil {
 			return err
 		}
 	}
@@ -208,25 +205,24 @@ func (s *Sightings) writeAll(devices []*seen, macs []MAC) error {
 	if err != nil || len(recs) == 0 {
 		return err
 	}
-	return k.log.Append(recs...)
+	return s.keeper.log.Append(recs...)
 }
 
-// appendRecord appends what is to be logged of a device. The lock is held for this one only: phones do not wait for the log.
-// One that is too long for the log goes without its events: texts full of what JSON has to escape.
-func (s *Sightings) appendRecord(b []byte, d *seen) []byte {
+// record is what is to be logged of a device. The lock is held for this one only: phones do not wait for the log. One that is
+// too long for the log goes without its events: texts full of what JSON has to escape.
+func (s *Sightings) record(d *seen) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	from := len(b)
 	if d.gone {
-		return append(appendText(append(b, `{"f":`...), d.DeviceID), '}')
+		return json.Marshal(logged{Forgot: d.DeviceID})
 	}
-	b = append(d.appendJSON(append(b, `{"d":`...)), '}')
-	if len(b)-from <= sightlog.MaxRecord {
-		return b
+	rec, err := json.Marshal(logged{Device: &d.Sighting})
+	if err != nil || len(rec) <= sightlog.MaxRecord {
+		return rec, err
 	}
 	short := d.Sighting
 	short.Events = nil
-	return append(short.appendJSON(append(b[:from], `{"d":`...)), '}')
+	return json.Marshal(logged{Device: &short})
 }
 
 func (s *Sightings) guestsNow(macs []MAC) []logged {
@@ -271,10 +267,12 @@ func (s *Sightings) compact() error {
 			return put(rec)
 		}
 		devices, macs := s.everything()
-		var rec []byte
 		for _, d := range devices {
-			rec = s.appendRecord(rec[:0], d)
-			if err := counted(rec); err != nil {
+			rec, err := s.record(d)
+			if err == nil {
+				err = counted(rec)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -1,50 +1,13 @@
 package fleet
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
-	"reflect"
 	"testing"
-	"time"
 
 	"offhook/provisioning/fleet/sightlog"
 )
-
-// checkJSON holds what the log is given against encoding/json, which reads it.
-func checkJSON(t *testing.T, s *Sighting) {
-	t.Helper()
-	want, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := s.appendJSON(nil); string(got) != string(want) {
-		t.Errorf("written as\n%s, want\n%s", got, want)
-	}
-}
-
-// TestSightingIsWrittenWhole fills every field there is, so that a new one is not forgotten.
-func TestSightingIsWrittenWhole(t *testing.T) {
-	var s Sighting
-	checkJSON(t, &s)
-	fill(reflect.ValueOf(&s).Elem(), 7)
-	checkJSON(t, &s)
-	s.Events = append(s.Events, Event{}, Event{At: time.Date(2026, 1, 2, 3, 4, 5, 60700, time.FixedZone("", 5400)), Count: -1})
-	s.Resync = Resync{Event: "check-sync"}
-	checkJSON(t, &s)
-}
-
-func FuzzSightingJSON(f *testing.F) {
-	f.Add("dev_1", `a "quoted" \ text`, "<sip:ü@example.test>\x00\xff\u2028&", int64(1))
-	f.Fuzz(func(t *testing.T, id, agent, reason string, at int64) {
-		when := time.Unix(at%250_000_000_000, at%1_000_000_000).UTC()
-		if when.Year() < 0 || when.Year() > 9999 {
-			return // no JSON has it
-		}
-		checkJSON(t, &Sighting{DeviceID: id, UserAgent: agent, LastRequestedAt: when, Events: []Event{{At: when, Type: id, Reason: reason}, {Peer: agent}}})
-	})
-}
 
 // TestFailedWritesAreMadeUpFor: while the log takes nothing, nothing piles up, and what happened meanwhile is written in
 // its order: a device that was dropped and came back is there as it came back.
