@@ -188,24 +188,41 @@ func (s *Sightings) putBack(devices []*seen, macs []MAC) {
 
 func (s *Sightings) writeAll(devices []*seen, macs []MAC) error {
 	var recs [][]byte
-	for some := range slices.Chunk(devices, keepChunk) {
+	err := s.records(devices, macs, func(rec []byte) error {
+		if recs = append(recs, rec); len(recs) < keepChunk {
+			return nil
+		}
+		err := s.keeper.log.Append(recs...)
 		recs = recs[:0]
-		for _, d := range some {
-			rec, err := s.record(d)
-			if err != nil {
-				return err
-			}
-			recs = append(recs, rec)
-		}
-		if err := s.keeper.log.Append(recs...); err != nil {
-			return err
-		}
-	}
-	recs, err := encode(s.guestsNow(macs))
+		return err
+	})
 	if err != nil || len(recs) == 0 {
 		return err
 	}
 	return s.keeper.log.Append(recs...)
+}
+
+// records gives put what is to be logged of devices and waiting phones.
+func (s *Sightings) records(devices []*seen, macs []MAC, put func([]byte) error) error {
+	for _, d := range devices {
+		rec, err := s.record(d)
+		if err == nil {
+			err = put(rec)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, l := range s.guestsNow(macs) {
+		rec, err := json.Marshal(l)
+		if err == nil {
+			err = put(rec)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // record is what is to be logged of a device. The lock is held for this one only: phones do not wait for the log. One that is
@@ -242,18 +259,6 @@ func (s *Sightings) guestsNow(macs []MAC) []logged {
 	return out
 }
 
-func encode(records []logged) ([][]byte, error) {
-	out := make([][]byte, 0, len(records))
-	for _, l := range records {
-		b, err := json.Marshal(l)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, b)
-	}
-	return out, nil
-}
-
 // compact rewrites the log when it has grown by as much as it says anew.
 func (s *Sightings) compact() error {
 	k := s.keeper
@@ -262,30 +267,11 @@ func (s *Sightings) compact() error {
 	}
 	k.snapshot = 0
 	return k.log.Rewrite(func(put func([]byte) error) error {
-		counted := func(rec []byte) error {
+		devices, macs := s.everything()
+		return s.records(devices, macs, func(rec []byte) error {
 			k.snapshot += int64(len(rec))
 			return put(rec)
-		}
-		devices, macs := s.everything()
-		for _, d := range devices {
-			rec, err := s.record(d)
-			if err == nil {
-				err = counted(rec)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		recs, err := encode(s.guestsNow(macs))
-		if err != nil {
-			return err
-		}
-		for _, rec := range recs {
-			if err := counted(rec); err != nil {
-				return err
-			}
-		}
-		return nil
+		})
 	})
 }
 

@@ -62,6 +62,9 @@ type op struct {
 	next    *Binding // what takes old's place, when more than times changes
 }
 
+// refreshes reports whether a step that apply has gone through changes nothing but times.
+func (o op) refreshes() bool { return o.contact != nil && o.next == nil }
+
 // Outcome is what became of a REGISTER.
 type Outcome uint8
 
@@ -106,7 +109,7 @@ func (t *Table) Register(a *Account, r *Request) (Outcome, error) {
 // refreshes reports whether a request that was applied changed nothing but times. A retransmission is none: what it waits
 // for may be what the first one waited for.
 func (r *Request) refreshes() bool {
-	return len(r.ops) > 0 && !slices.ContainsFunc(r.ops, func(o op) bool { return o.contact == nil || o.next != nil })
+	return len(r.ops) > 0 && !slices.ContainsFunc(r.ops, func(o op) bool { return !o.refreshes() })
 }
 
 func (t *Table) list(a *Account, r *Request, now int64) {
@@ -127,7 +130,7 @@ func (t *Table) list(a *Account, r *Request, now int64) {
 // refreshed returns the contact that has refreshed a binding and says the same as the binding: it is at hand.
 func (r *Request) refreshed(b *Binding) *Contact {
 	for i := range r.ops {
-		if o := &r.ops[i]; o.old == b && o.next == nil && o.contact != nil {
+		if o := &r.ops[i]; o.old == b && o.refreshes() {
 			return o.contact
 		}
 	}
@@ -318,7 +321,7 @@ func (t *Table) newBinding(a *Account, r *Request, o *op, now int64) *Binding {
 }
 
 func (t *Table) take(a *Account, r *Request, o *op, now int64) {
-	if o.contact != nil && o.next == nil {
+	if o.refreshes() {
 		b := o.old
 		kind := "refreshed"
 		if now+o.contact.Expires*1000 < b.Expires {

@@ -229,21 +229,6 @@ func paramValue(p []byte) (value, rest []byte) {
 	return p[:n], p[n:]
 }
 
-// FindParam returns the value of a parameter by its name in any case.
-func FindParam(params []byte, name string) (value []byte, found bool) {
-	for len(params) > 0 {
-		p, rest, ok := NextParam(params)
-		if !ok {
-			return nil, false
-		}
-		if EqualFold(p.Name, name) {
-			return p.Value, true
-		}
-		params = rest
-	}
-	return nil, false
-}
-
 // checkParams reports whether params can be read to their end.
 func checkParams(params []byte) bool {
 	for len(params) > 0 {
